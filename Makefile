@@ -1,0 +1,95 @@
+# The one place that sets Python's minor version is the default of the parameter PythonVersion in template.yaml. Where
+# that interpreter is missing here, the other supported one is taken for everything: Lambda, steps and tools alike.
+DECLARED := $(shell sed -n '/^  PythonVersion:/,/Default:/s/.*Default: *"\([0-9.]*\)".*/\1/p' template.yaml)
+PYTHON ?= $(shell for v in $(DECLARED) 3.11 3.12; do \
+	if python$$v -c 'import venv' 2>/dev/null; then echo python$$v; exit; fi; done; echo python3)
+VENV := .venv
+BIN := $(VENV)/bin
+STEP := $(VENV)/envs/step
+LAMBDA := $(VENV)/envs/lambda
+SAM := $(VENV)/envs/sam
+BUILT := .aws-sam/build/template.yaml
+PIP := -m pip install --quiet --disable-pip-version-check
+# Another index or a wheel folder for torch, where the default one would bring a CUDA build.
+TORCH_ARGS ?=
+export SAM_CLI_TELEMETRY := 0
+export PIP_ROOT_USER_ACTION := ignore
+
+SOURCES := $(shell find functions layers statemachine -type f -not -name '*.pyc' 2>/dev/null)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup build demo test test-fast check format lock schemas down clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
+
+setup: $(VENV)/.ready $(LAMBDA)/.ready $(SAM)/.ready ## install everything into .venv, once
+
+build: $(BUILT) ## sam build: the template, its functions and layers, as they would be deployed
+
+demo: setup build ## run the main job on the local cloud: drop a config, see models compared
+	$(BIN)/assay demo
+
+test: setup build ## every test, end to end included
+	$(BIN)/pytest
+
+test-fast: setup ## only the tests that need no local cloud
+	$(BIN)/pytest tests/unit
+
+check: setup build $(SAM)/.ready tools/node_modules/.ready ## the whole gate: lint, format, types, imports, template, state machines
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy layers/assay/assay cli local tests
+	for app in functions/*/app.py; do $(BIN)/mypy $$app || exit 1; done
+	$(BIN)/lint-imports
+	$(BIN)/cfn-lint template.yaml
+	$(SAM)/bin/sam validate --lint
+	cd tools && for machine in ../statemachine/*.asl.yaml; do node validate_asl.mjs $$machine || exit 1; done
+
+format: setup ## lay out the Python code
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+lock: setup ## write the lock files anew from what is installed
+	$(BIN)/python tools/lock.py
+
+down: ## end the local cloud
+	$(BIN)/assay local down
+
+clean: ## delete what can be made again
+	-$(BIN)/assay local down
+	rm -rf $(VENV) .aws-sam .assay tools/node_modules
+
+$(STEP)/.ready: image/requirements.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)))' \
+		|| { echo "Assay needs Python 3.11 or 3.12, with venv; $(PYTHON) is not it" >&2; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	test -x $(STEP)/bin/python || $(PYTHON) -m venv $(STEP)
+	$(STEP)/bin/python $(PIP) $(TORCH_ARGS) --constraint image/requirements.txt "$$(grep ^torch== image/requirements.txt)"
+	$(STEP)/bin/python $(PIP) --no-deps --requirement image/requirements.txt
+	touch $@
+
+$(VENV)/.ready: $(STEP)/.ready requirements/local.txt pyproject.toml
+	$(BIN)/python tools/link_step_image.py $(STEP)
+	$(BIN)/python $(PIP) --no-deps --requirement requirements/local.txt
+	$(BIN)/python $(PIP) --no-deps --no-build-isolation --editable .
+	touch $@
+
+$(LAMBDA)/.ready: requirements/lambda.txt
+	test -x $(LAMBDA)/bin/python || $(PYTHON) -m venv $(LAMBDA)
+	$(LAMBDA)/bin/python $(PIP) --no-deps --requirement requirements/lambda.txt
+	touch $@
+
+$(SAM)/.ready: requirements/sam.txt
+	test -x $(SAM)/bin/python || $(PYTHON) -m venv $(SAM)
+	$(SAM)/bin/python $(PIP) --no-deps --requirement requirements/sam.txt
+	touch $@
+
+$(BUILT): template.yaml samconfig.toml $(SOURCES) $(SAM)/.ready $(VENV)/.ready
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(SAM)/bin/sam build --cached --parallel \
+		--parameter-overrides PythonVersion="$$($(BIN)/python -c 'import sys; print("%d.%d" % sys.version_info[:2])')"
+	touch $@
+
+tools/node_modules/.ready: tools/package-lock.json
+	cd tools && npm ci --no-fund --no-audit --silent
+	touch $@

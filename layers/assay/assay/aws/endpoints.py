@@ -1,0 +1,155 @@
+"""SageMaker endpoints: found, awaited, and released. What Assay did not create it never deletes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import boto3
+from botocore.exceptions import ClientError
+
+from assay.contracts.errors import TransientError
+
+OWNER_TAG = "assay:owner"
+EVALUATION_TAG = "assay:evaluation"
+SUITE_TAG = "assay:suite"
+
+
+class EndpointFailedError(Exception):
+    """An endpoint cannot be used; the message is SageMaker's reason."""
+
+
+@dataclass(frozen=True)
+class Released:
+    """What came of releasing an endpoint; `reason` says why it was left, when it was."""
+
+    endpoint_name: str
+    released: bool
+    reason: str = ""
+
+
+class Endpoints:
+    """The endpoints of one account and region.
+
+    Args:
+        owner: value of the tag `assay:owner` that marks what this stack created.
+        client: a boto3 SageMaker client; one of its own by default.
+        sleep, clock: waiting and monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        owner: str,
+        client: Any = None,
+        sleep: Callable[[float], None] = time.sleep,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._owner = owner
+        self._client = client if client is not None else boto3.client("sagemaker")
+        self._sleep = sleep
+        self._clock = clock
+
+    def tags(self, evaluation_id: str, suite: str) -> list[dict[str, str]]:
+        """Tags for whatever an evaluation creates."""
+        values = {OWNER_TAG: self._owner, EVALUATION_TAG: evaluation_id, SUITE_TAG: suite}
+        return [{"Key": key, "Value": value} for key, value in values.items()]
+
+    def status(self, name: str) -> str | None:
+        """`InService`, `Creating`, `Failed`, …; None where there is no such endpoint."""
+        description = self._describe(name)
+        return None if description is None else str(description["EndpointStatus"])
+
+    def owner_evaluation(self, name: str) -> str | None:
+        """The evaluation of ours that created the endpoint; None when it is not ours, or not there."""
+        description = self._describe(name)
+        return None if description is None else self._evaluation_of(description["EndpointArn"])
+
+    def wait_in_service(self, name: str, seconds: float, poll_seconds: float = 5.0) -> None:
+        """Return once the endpoint is in service.
+
+        Raises:
+            EndpointFailedError: it failed, vanished or took longer than `seconds`.
+        """
+        deadline = self._clock() + seconds
+        pause = min(0.5, poll_seconds)
+        while True:
+            description = self._describe(name)
+            if description is None:
+                raise EndpointFailedError(f"endpoint {name} does not exist")
+            status = description["EndpointStatus"]
+            if status == "InService":
+                return
+            if status in {"Failed", "OutOfService", "Deleting"}:
+                raise EndpointFailedError(description.get("FailureReason") or f"endpoint {name} is {status}")
+            if self._clock() + pause > deadline:
+                raise EndpointFailedError(f"endpoint {name} was still {status} after {seconds:.0f} s")
+            self._sleep(pause)
+            pause = min(pause * 2, poll_seconds)
+
+    def wait_gone(self, name: str, seconds: float, poll_seconds: float = 5.0) -> bool:
+        """Wait until no endpoint has that name; False when one still does after `seconds`."""
+        deadline = self._clock() + seconds
+        while self._describe(name) is not None:
+            if self._clock() + poll_seconds > deadline:
+                return False
+            self._sleep(poll_seconds)
+        return True
+
+    def release(self, name: str, evaluation_id: str) -> Released:
+        """Delete the endpoint, its configuration and its model where this evaluation created them.
+
+        Parts that are gone already are no fault, so it may be called as often as one likes.
+
+        Raises:
+            TransientError: SageMaker did not delete something; calling again may.
+        """
+        description = self._describe(name)
+        if description is not None:
+            if (evaluation := self._evaluation_of(description["EndpointArn"])) != evaluation_id:
+                whose = "not created by Assay" if evaluation is None else f"evaluation {evaluation} uses it"
+                return Released(name, released=False, reason=whose)
+            self._delete("delete_endpoint", EndpointName=name)
+        existed = description is not None
+        for part, describe, delete in (
+            ("EndpointConfig", self._client.describe_endpoint_config, "delete_endpoint_config"),
+            ("Model", self._client.describe_model, "delete_model"),
+        ):
+            found = _found(describe, **{f"{part}Name": name})
+            if found is not None and self._evaluation_of(found[f"{part}Arn"]) == evaluation_id:
+                self._delete(delete, **{f"{part}Name": name})
+                existed = True
+        return Released(name, released=existed, reason="" if existed else "nothing was there")
+
+    def _describe(self, name: str) -> dict[str, Any] | None:
+        return _found(self._client.describe_endpoint, EndpointName=name)
+
+    def _evaluation_of(self, arn: str) -> str | None:
+        pages = self._client.get_paginator("list_tags").paginate(ResourceArn=arn)
+        tags = {tag["Key"]: tag["Value"] for page in pages for tag in page["Tags"]}
+        return tags.get(EVALUATION_TAG) if tags.get(OWNER_TAG) == self._owner else None
+
+    def _delete(self, operation: str, **names: str) -> None:
+        try:
+            getattr(self._client, operation)(**names)
+        except ClientError as error:
+            if not _is_absent(error):
+                raise TransientError(f"{operation} {names}: {error.response['Error']['Message']}") from error
+
+
+def _found(describe: Callable[..., dict[str, Any]], **names: str) -> dict[str, Any] | None:
+    try:
+        return describe(**names)
+    except ClientError as error:
+        if _is_absent(error):
+            return None
+        raise
+
+
+def _is_absent(error: ClientError) -> bool:
+    """SageMaker has no error code of its own for what is not there."""
+    code, message = error.response["Error"]["Code"], error.response["Error"]["Message"].lower()
+    return code in {"ResourceNotFound", "ResourceNotFoundException"} or (
+        code == "ValidationException" and ("could not find" in message or "does not exist" in message)
+    )

@@ -1,0 +1,104 @@
+"""Objects in S3 as bytes and lines."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from typing import Any
+
+import boto3
+from botocore.exceptions import ClientError
+
+from assay.contracts.evaluation import ObjectVersion
+from assay.contracts.results import SourceObject
+
+_ABSENT = {"NoSuchKey", "404", "NoSuchVersion"}
+
+
+class ObjectNotFoundError(Exception):
+    """There is no such object (or version of it)."""
+
+
+class Storage:
+    """The objects of one bucket.
+
+    Args:
+        bucket: its name.
+        client: a boto3 S3 client; one of its own by default.
+    """
+
+    def __init__(self, bucket: str, client: Any = None) -> None:
+        self.bucket = bucket
+        self._client = client if client is not None else boto3.client("s3")
+
+    def latest(self, key: str) -> ObjectVersion:
+        """The newest version of `key`.
+
+        Raises:
+            ObjectNotFoundError: there is none.
+        """
+        try:
+            head = self._client.head_object(Bucket=self.bucket, Key=key)
+        except ClientError as error:
+            raise self._absent(error, key) from error
+        return ObjectVersion(bucket=self.bucket, key=key, version_id=head.get("VersionId"))
+
+    def exists(self, key: str) -> bool:
+        """Whether `key` has a version that is not deleted."""
+        try:
+            self.latest(key)
+        except ObjectNotFoundError:
+            return False
+        return True
+
+    def read(self, key: str, version_id: str | None = None) -> bytes:
+        """The whole object.
+
+        Raises:
+            ObjectNotFoundError: there is none.
+        """
+        body: bytes = self._open(key, version_id).read()
+        return body
+
+    def lines(self, key: str, version_id: str | None = None) -> Iterator[bytes]:
+        """The object line by line, without holding it in memory.
+
+        Raises:
+            ObjectNotFoundError: there is none; raised before the first line.
+        """
+        body = self._open(key, version_id)
+        yield from body.iter_lines(chunk_size=262_144)
+
+    def write(self, key: str, body: bytes, content_type: str = "application/octet-stream") -> None:
+        """Create or replace an object."""
+        self._client.put_object(Bucket=self.bucket, Key=key, Body=body, ContentType=content_type)
+
+    def upload(self, key: str, path: str, content_type: str = "application/octet-stream") -> None:
+        """Create or replace an object from a file, in parts where it is large."""
+        self._client.upload_file(path, self.bucket, key, ExtraArgs={"ContentType": content_type})
+
+    def keys(self, prefix: str) -> list[str]:
+        """Keys below `prefix`, sorted."""
+        pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix)
+        return [item["Key"] for page in pages for item in page.get("Contents", [])]
+
+    def source(self, version: ObjectVersion) -> SourceObject:
+        """Fingerprint one version by its content, read in pieces."""
+        digest = hashlib.sha256()
+        for chunk in self._open(version.key, version.version_id).iter_chunks(1_048_576):
+            digest.update(chunk)
+        return SourceObject(uri=version.uri, version_id=version.version_id, sha256=digest.hexdigest())
+
+    def _open(self, key: str, version_id: str | None) -> Any:
+        request = {"Bucket": self.bucket, "Key": key}
+        if version_id is not None:
+            request["VersionId"] = version_id
+        try:
+            return self._client.get_object(**request)["Body"]
+        except ClientError as error:
+            raise self._absent(error, key) from error
+
+    def _absent(self, error: ClientError, key: str) -> Exception:
+        if error.response["Error"]["Code"] in _ABSENT:
+            return ObjectNotFoundError(f"s3://{self.bucket}/{key} does not exist")
+        return error

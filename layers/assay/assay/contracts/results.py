@@ -1,0 +1,211 @@
+"""What an evaluation leaves behind: responses, scores, outcomes and the comparison. Failure is a value in each."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from assay.contracts.algorithms import Direction
+
+
+class Contract(BaseModel):
+    """A value that is written to S3 or carried by an event: immutable, and closed to unknown keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="constants")
+
+
+class Failure(Contract):
+    """Why something has no result.
+
+    Attributes:
+        kind: a stable word to group by, such as `EndpointFailed`, `ModelError`, `Throttled`, `NoAnswer`.
+        reason: one sentence for people; holds no prompt and no response.
+    """
+
+    kind: str
+    reason: str
+
+
+class Response(Contract):
+    """What a model answered to one record, or why it did not.
+
+    Attributes:
+        record_id: the record that was asked.
+        text: the answer; None when `failure` is set.
+        latency_ms: milliseconds that the answering attempt took, without retries and waiting; None without an answer.
+        attempts: requests sent for this record, at least 1.
+        prompt: the text put to the model, after the prompt template.
+    """
+
+    record_id: str
+    text: str | None
+    latency_ms: float | None
+    attempts: int
+    prompt: str
+    failure: Failure | None = None
+
+
+class ScoreRow(Contract):
+    """One score for one response: a line of `scores/part-*.parquet`.
+
+    Attributes:
+        value: the score, None when `error` is set.
+        error: `kind: reason` of what kept it from being computed, None when it was.
+    """
+
+    record_id: str
+    algorithm: str
+    score: str
+    value: float | None
+    direction: Direction
+    error: str | None = None
+
+
+class Latency(Contract):
+    """Milliseconds per answered record, over `n` answers."""
+
+    n: int
+    mean: float
+    p50: float
+    p90: float
+    p95: float
+    p99: float
+
+
+class ModelOutcome(Contract):
+    """How the evaluation of one model ended: `models/<model>/outcome.json`.
+
+    Attributes:
+        status: `evaluated` when the records were asked, `failed` when the model could not be asked at all.
+        records: records in the catalog; answered + failed = records when evaluated.
+        errors: number of failed records by kind of failure.
+    """
+
+    model: str
+    status: Literal["evaluated", "failed"]
+    endpoint_name: str | None = None
+    model_version: str | None = None
+    records: int = 0
+    answered: int = 0
+    failed: int = 0
+    errors: dict[str, int] = Field(default_factory=dict)
+    latency: Latency | None = None
+    wall_seconds: float | None = None
+    failure: Failure | None = None
+
+
+class Mean(Contract):
+    """A mean with the error it carries.
+
+    Attributes:
+        n: records that have the score.
+        failed: records that should have it and do not.
+        value: the mean, None when n is 0.
+        low, high: confidence interval of the mean, None when n is below 2.
+    """
+
+    n: int
+    failed: int
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+
+
+class ScoreSummary(Contract):
+    """One score of one model over the catalog."""
+
+    algorithm: str
+    score: str
+    direction: Direction
+    mean: Mean
+
+
+Verdict = Literal["better", "worse", "equivalent", "inconclusive"]
+
+
+class PairedDifference(Contract):
+    """One score of two models on the records that both answered.
+
+    Attributes:
+        difference: mean of (first minus second) over n common records; None when n is 0.
+        low, high: confidence interval of the difference; None when n is below 2.
+        verdict: of `first` against `second`, direction respected.
+    """
+
+    first: str
+    second: str
+    algorithm: str
+    score: str
+    direction: Direction
+    n: int
+    difference: float | None
+    low: float | None
+    high: float | None
+    verdict: Verdict
+
+
+class RankedModel(Contract):
+    """A model's place. `rank` is None for a model that is not eligible; `ineligible` then says why."""
+
+    model: str
+    rank: int | None
+    ineligible: str | None
+    scores: list[ScoreSummary]
+    outcome: ModelOutcome
+
+
+class Comparison(Contract):
+    """`comparison.json`: everything the decision rests on.
+
+    Attributes:
+        metric: `<algorithm>.<score>` that ranks the models.
+        confidence: level of every interval, such as 0.95.
+        winner: name of the chosen model, None when there is none to choose.
+        verdict: of the winner against the next eligible model; None without a rival.
+        explanation: the decision in two or three sentences for people.
+    """
+
+    schema_version: Literal["1"] = "1"
+    evaluation_id: str
+    suite: str
+    metric: str
+    direction: Direction
+    confidence: float
+    records: int
+    models: list[RankedModel]
+    differences: list[PairedDifference]
+    winner: str | None
+    verdict: Verdict | None
+    explanation: str
+
+
+class Manifest(Contract):
+    """`manifest.json`: what was evaluated, exactly, so that every number can be opened.
+
+    Attributes:
+        config, catalog: S3 URI, version id and SHA-256 of the files that asked for it.
+        versions: versions of Assay and of the libraries and Python that ran it.
+    """
+
+    schema_version: Literal["1"] = "1"
+    evaluation_id: str
+    suite: str
+    requested_at: datetime
+    config: SourceObject
+    catalog: SourceObject
+    records: int
+    versions: dict[str, str]
+    requested_by: dict[str, Any] = Field(default_factory=dict)
+
+
+class SourceObject(Contract):
+    """A file in S3, by content."""
+
+    uri: str
+    version_id: str | None
+    sha256: str
+
+
+Manifest.model_rebuild()

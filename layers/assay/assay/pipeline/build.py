@@ -1,0 +1,118 @@
+"""From a config to a SageMaker Pipeline, by the SDK's `@step`. The only module that a Lambda imports the SDK for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import boto3
+from sagemaker.session import Session
+from sagemaker.workflow.function_step import step
+from sagemaker.workflow.parameters import ParameterString
+from sagemaker.workflow.pipeline import Pipeline
+
+from assay.contracts.config import SuiteConfig
+from assay.pipeline import steps, workspace
+from assay.pipeline.plan import PREPROCESS, PlannedEndpoint, plan
+
+EVALUATION_PARAMETER = "EvaluationUri"
+
+
+@dataclass(frozen=True)
+class StepSettings:
+    """How the jobs of a pipeline run.
+
+    Attributes:
+        bucket: where the SDK keeps code and results of steps, below `pipelines/`.
+        role_arn: role of the jobs and of the endpoints they create.
+        image_uri: the evaluation image; its Python has the minor version of the process that builds the pipeline.
+        instance_type: of the steps' jobs, not of the endpoints.
+        owner: value of the tag `assay:owner` on whatever the steps create.
+        keep_alive_seconds: how long an idle job's instance waits for the next step (a warm pool), at most 3600.
+    """
+
+    bucket: str
+    role_arn: str
+    image_uri: str
+    instance_type: str
+    owner: str
+    keep_alive_seconds: int = 0
+
+
+def build_pipeline(name: str, config: SuiteConfig, settings: StepSettings, boto_session: Any = None) -> Pipeline:
+    """Describe the pipeline of a suite; nothing is created yet.
+
+    The definition holds only what the config says: the evaluation comes in as the parameter `EvaluationUri`.
+
+    Args:
+        name: the pipeline's name.
+        config: a checked config.
+        settings: how jobs run.
+        boto_session: a boto3 Session, the default one when None.
+    """
+    session = _session(settings, boto_session)
+    evaluation_uri = ParameterString(name=EVALUATION_PARAMETER)
+
+    def job(step_name: str, seconds: int) -> Any:
+        return step(
+            name=step_name,
+            display_name=step_name,
+            image_uri=settings.image_uri,
+            instance_type=settings.instance_type,
+            role=settings.role_arn,
+            max_runtime_in_seconds=seconds,
+            keep_alive_period_in_seconds=settings.keep_alive_seconds,
+            tags={"assay:owner": settings.owner, "assay:suite": config.suite},
+        )
+
+    prepared = job(PREPROCESS, 3600)(steps.preprocess)(evaluation_uri)
+
+    def branch(endpoint: PlannedEndpoint) -> Any:
+        deployed = job(endpoint.deploy_step, config.limits.deploy_seconds + 300)(steps.deploy)(
+            evaluation_uri, endpoint.section.name, settings.owner, settings.role_arn, prepared
+        )
+        evaluated = [
+            job(model.step, config.limits.evaluate_seconds + 300)(steps.evaluate)(
+                evaluation_uri, model.name, prepared, deployed
+            )
+            for model in endpoint.models
+        ]
+        return job(endpoint.cleanup_step, 1800)(steps.cleanup)(
+            evaluation_uri, endpoint.section.name, settings.owner, *evaluated
+        )
+
+    return Pipeline(
+        name=name,
+        parameters=[evaluation_uri],
+        steps=[branch(endpoint) for endpoint in plan(config)],
+        sagemaker_session=session,
+        pipeline_experiment_config=None,
+    )
+
+
+def upsert(pipeline: Pipeline, settings: StepSettings) -> None:
+    """Upload the code, and create the pipeline or replace its definition."""
+    with workspace.package_alone():
+        pipeline.upsert(role_arn=settings.role_arn, tags=[{"Key": "assay:owner", "Value": settings.owner}])
+
+
+def _session(settings: StepSettings, boto_session: Any) -> Session:
+    return Session(
+        boto_session=boto_session or boto3.Session(),
+        default_bucket=settings.bucket,
+        default_bucket_prefix="pipelines",
+        sagemaker_config={
+            "SchemaVersion": "1.0",
+            "SageMaker": {
+                "PythonSDK": {
+                    "Modules": {
+                        "TelemetryOptOut": True,
+                        "RemoteFunction": {
+                            "IncludeLocalWorkDir": True,
+                            "CustomFileFilter": {"IgnoreNamePatterns": ["__pycache__"]},
+                        },
+                    }
+                }
+            },
+        },
+    )

@@ -1,0 +1,184 @@
+"""From a drop to running pipelines: which suites it concerns, what they evaluate, and what is refused."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol
+
+from assay.contracts.catalog import read_catalog
+from assay.contracts.config import SuiteConfig, load_config
+from assay.contracts.errors import Fault, RejectedError
+from assay.contracts.evaluation import EvaluationPaths, ObjectVersion, evaluation_id
+from assay.contracts.events import Detail
+from assay.contracts.results import Manifest, SourceObject
+
+CONFIGS, CATALOGS, REJECTED = "configs/", "catalogs/", "rejected/"
+FAULTS_IN_EVENT = 20
+
+
+class ObjectStore(Protocol):
+    """The bucket that people drop into."""
+
+    bucket: str
+
+    def latest(self, key: str) -> ObjectVersion: ...
+    def exists(self, key: str) -> bool: ...
+    def read(self, key: str, version_id: str | None = None) -> bytes: ...
+    def lines(self, key: str, version_id: str | None = None) -> Iterator[bytes]: ...
+    def write(self, key: str, body: bytes, content_type: str = ...) -> None: ...
+    def source(self, version: ObjectVersion) -> SourceObject: ...
+
+
+class EvaluationLog(Protocol):
+    """What is known of suites and evaluations."""
+
+    def remember_suite(self, suite: str, config: ObjectVersion, catalog_key: str) -> None: ...
+    def configs_reading(self, catalog_key: str) -> list[str]: ...
+    def begin(self, evaluation_id: str, *, suite: str, bucket: str) -> bool: ...
+    def started(self, evaluation_id: str, execution_arn: str) -> None: ...
+    def lock(self, suite: str, holder: str) -> AbstractContextManager[None]: ...
+
+
+class Pipelines(Protocol):
+    """The service that runs pipelines."""
+
+    def start(self, config: SuiteConfig, *, evaluation_id: str, evaluation_uri: str) -> str: ...
+
+
+class Announcer(Protocol):
+    """Assay's bus, and the people who get mail."""
+
+    def emit(self, detail_type: str, detail: Detail) -> None: ...
+    def mail_rejection(self, error: RejectedError, rejected_uri: str) -> None: ...
+
+
+@dataclass(frozen=True)
+class Started:
+    """What came of one suite that a drop concerns.
+
+    Attributes:
+        outcome: `started`; `repeated` for an evaluation that is there already; `waiting` for a catalog; `rejected`.
+    """
+
+    outcome: str
+    suite: str | None = None
+    evaluation_id: str | None = None
+    execution_arn: str | None = None
+
+
+@dataclass(frozen=True)
+class EvaluationStarter:
+    """The use case. Everything that it touches comes in."""
+
+    store: ObjectStore
+    log: EvaluationLog
+    pipelines: Pipelines
+    announcer: Announcer
+    clock: Callable[[], datetime]
+    versions: dict[str, str]
+
+    def handle(self, drop: ObjectVersion) -> list[Started]:
+        """Start what a dropped config or catalog asks for; an evaluation for each suite it concerns."""
+        if drop.key.startswith(CONFIGS):
+            return [self._for_suite(drop, config=drop, catalog=None)]
+        if drop.key.startswith(CATALOGS):
+            return [
+                self._for_suite(drop, self.store.latest(key), catalog=drop)
+                for key in self.log.configs_reading(drop.key)
+            ]
+        return []
+
+    def _for_suite(self, drop: ObjectVersion, config: ObjectVersion, catalog: ObjectVersion | None) -> Started:
+        try:
+            return self._from_config(config, catalog)
+        except RejectedError as error:
+            self._reject(drop, error)
+            return Started(outcome="rejected")
+
+    def _from_config(self, config_version: ObjectVersion, catalog: ObjectVersion | None) -> Started:
+        text = self.store.read(config_version.key, config_version.version_id)
+        config = load_config(text, config_version.key)
+        catalog_key = self._catalog_key(config, config_version.key)
+        self.log.remember_suite(config.suite, config_version, catalog_key)
+        if catalog is None:
+            if not self.store.exists(catalog_key):
+                return Started(outcome="waiting", suite=config.suite)
+            catalog = self.store.latest(catalog_key)
+        records = sum(
+            1 for _ in read_catalog(self.store.lines(catalog.key, catalog.version_id), config.dataset, catalog.key)
+        )
+        identifier = evaluation_id(config_version, catalog)
+        if not self.log.begin(identifier, suite=config.suite, bucket=self.store.bucket):
+            return Started(outcome="repeated", suite=config.suite, evaluation_id=identifier)
+        return self._start(config, text, identifier, config_version, catalog, records)
+
+    def _start(
+        self,
+        config: SuiteConfig,
+        text: bytes,
+        identifier: str,
+        config_version: ObjectVersion,
+        catalog: ObjectVersion,
+        records: int,
+    ) -> Started:
+        paths = EvaluationPaths(bucket=self.store.bucket, suite=config.suite, evaluation_id=identifier)
+        manifest = Manifest(
+            evaluation_id=identifier,
+            suite=config.suite,
+            requested_at=self.clock(),
+            config=self.store.source(config_version),
+            catalog=self.store.source(catalog),
+            records=records,
+            versions=self.versions,
+        )
+        self.store.write(paths.config, text, "application/yaml")
+        self.store.write(paths.manifest, manifest.model_dump_json(indent=1).encode(), "application/json")
+        with self.log.lock(config.suite, identifier):
+            arn = self.pipelines.start(config, evaluation_id=identifier, evaluation_uri=paths.root)
+        self._emit(
+            "EvaluationStarted",
+            config.suite,
+            identifier,
+            {
+                "config_uri": manifest.config.uri,
+                "catalog_uri": manifest.catalog.uri,
+                "records": records,
+                "models": [model.name for model in config.models],
+                "pipeline_execution_arn": arn,
+            },
+        )
+        self.log.started(identifier, arn)
+        return Started(outcome="started", suite=config.suite, evaluation_id=identifier, execution_arn=arn)
+
+    def _catalog_key(self, config: SuiteConfig, subject: str) -> str:
+        key = config.dataset.catalog_key().removeprefix(f"s3://{self.store.bucket}/")
+        if not key.startswith(CATALOGS):
+            found = config.dataset.input_data_location
+            message = f"the catalog must lie below s3://{self.store.bucket}/{CATALOGS}, found {found!r}"
+            raise RejectedError(subject, [Fault(message, key="dataset.input_data_location")])
+        return key
+
+    def _reject(self, drop: ObjectVersion, error: RejectedError) -> None:
+        faults = [
+            {"line": fault.line, "column": fault.column, "key": fault.key, "message": fault.message}
+            for fault in error.faults
+        ]
+        key = f"{REJECTED}{error.subject}.json"
+        uri = f"s3://{self.store.bucket}/{key}"
+        data: dict[str, Any] = {
+            "subject": f"s3://{self.store.bucket}/{error.subject}",
+            "dropped": {"key": drop.key, "version_id": drop.version_id},
+            "total_faults": error.total,
+        }
+        body = {**data, "rejected_at": self.clock().isoformat(), "faults": faults}
+        self.store.write(key, json.dumps(body, indent=1, ensure_ascii=False).encode(), "application/json")
+        self._emit("EvaluationRejected", None, None, {**data, "rejected_uri": uri, "faults": faults[:FAULTS_IN_EVENT]})
+        self.announcer.mail_rejection(error, uri)
+
+    def _emit(self, detail_type: str, suite: str | None, identifier: str | None, data: dict[str, Any]) -> None:
+        detail = Detail(evaluation_id=identifier, suite=suite, occurred_at=self.clock(), data=data)
+        self.announcer.emit(detail_type, detail)

@@ -1,0 +1,204 @@
+"""The steps of a suite's pipeline, each the body of one SageMaker job.
+
+Steps pass small values only. What goes wrong with one model is returned as a failure, so that the pipeline goes on and
+the other models are evaluated; what is raised here fails the whole execution, and its endpoints are then released from
+outside.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import random
+import time
+from typing import Any, TypedDict
+
+from assay.contracts.config import ModelSection, SuiteConfig, load_config
+from assay.contracts.evaluation import EvaluationPaths
+from assay.contracts.results import Failure, Manifest, ModelOutcome
+
+logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+logger = logging.getLogger("assay.steps")
+
+
+class Prepared(TypedDict):
+    """Result of `preprocess`."""
+
+    records: int
+
+
+class Deployed(TypedDict):
+    """Result of `deploy`: an endpoint in service, or why there is none."""
+
+    endpoint_name: str
+    model_version: str | None
+    created: bool
+    failure: dict[str, str] | None
+
+
+class Evaluated(TypedDict):
+    """Result of `evaluate`; the whole outcome lies in S3."""
+
+    model: str
+    status: str
+    answered: int
+    failed: int
+
+
+def preprocess(evaluation_uri: str) -> Prepared:
+    """Write the records that every model of the evaluation is asked, in one normal form, to `catalog.jsonl`."""
+    from assay.contracts.catalog import read_catalog
+
+    paths, storage, manifest, config = _open(evaluation_uri)
+    source = manifest.catalog
+    key = source.uri.removeprefix(f"s3://{paths.bucket}/")
+    records = list(read_catalog(storage.lines(key, source.version_id), config.dataset, key))
+    wanted = config.dataset.num_records
+    if wanted is not None and wanted < len(records):
+        chosen = set(random.Random(config.dataset.seed).sample(range(len(records)), wanted))  # noqa: S311
+        records = [record for index, record in enumerate(records) if index in chosen]
+    body = "".join(f"{record.model_dump_json()}\n" for record in records)
+    storage.write(paths.catalog, body.encode(), "application/jsonlines")
+    logger.info("catalog prepared: %d records", len(records))
+    return {"records": len(records)}
+
+
+def deploy(evaluation_uri: str, model_name: str, owner: str, role_arn: str, _prepared: Prepared) -> Deployed:
+    """Have the model's endpoint in service: the one that is there, or a new one with the evaluation's tags."""
+    from assay.aws.endpoints import EndpointFailedError, Endpoints
+    from assay.pipeline.plan import endpoint_name
+
+    paths, _, _, config = _open(evaluation_uri)
+    model = config.model(model_name)
+    name = endpoint_name(config, model, paths.evaluation_id)
+    endpoints = Endpoints(owner)
+    deployed: Deployed = {"endpoint_name": name, "model_version": None, "created": False, "failure": None}
+    try:
+        if _must_create(endpoints, name, model, paths.evaluation_id, config.limits.deploy_seconds):
+            deployed["created"] = True
+            tags = endpoints.tags(paths.evaluation_id, config.suite)
+            endpoints.release(name, paths.evaluation_id)
+            deployed["model_version"] = _create(name, model, tags, role_arn)
+        endpoints.wait_in_service(name, config.limits.deploy_seconds)
+    except EndpointFailedError as error:
+        logger.warning("endpoint %s is not usable: %s", name, error)
+        deployed["failure"] = {"kind": "EndpointFailed", "reason": str(error)}
+    return deployed
+
+
+def evaluate(evaluation_uri: str, model_name: str, prepared: Prepared, deployed: Deployed) -> Evaluated:
+    """Ask the model every record that it has not answered yet, score the responses, and write the outcome."""
+    paths, storage, _, config = _open(evaluation_uri)
+    if deployed["failure"] is not None:
+        failure = deployed["failure"]
+        outcome = ModelOutcome(
+            model=model_name,
+            status="failed",
+            endpoint_name=deployed["endpoint_name"],
+            model_version=deployed["model_version"],
+            records=prepared["records"],
+            failure=Failure(kind=failure["kind"], reason=failure["reason"]),
+        )
+    else:
+        outcome = _ask_and_score(paths, storage, config, config.model(model_name), deployed)
+    storage.write(paths.outcome(model_name), outcome.model_dump_json(indent=1).encode(), "application/json")
+    return {"model": model_name, "status": outcome.status, "answered": outcome.answered, "failed": outcome.failed}
+
+
+def cleanup(evaluation_uri: str, model_name: str, owner: str, *_evaluated: Evaluated) -> dict[str, Any]:
+    """Release the endpoint that `deploy` created, unless the config keeps it."""
+    from assay.aws.endpoints import Endpoints
+    from assay.pipeline.plan import endpoint_name
+
+    paths, _, _, config = _open(evaluation_uri)
+    model = config.model(model_name)
+    name = endpoint_name(config, model, paths.evaluation_id)
+    if not model.cleanup_endpoint or model.provider == "endpoint":
+        return {"endpoint_name": name, "released": False, "reason": "the config keeps it"}
+    released = Endpoints(owner).release(name, paths.evaluation_id)
+    logger.info("endpoint %s: %s", name, "released" if released.released else released.reason)
+    return {"endpoint_name": name, "released": released.released, "reason": released.reason}
+
+
+def _open(evaluation_uri: str) -> tuple[EvaluationPaths, Any, Manifest, SuiteConfig]:
+    from assay.aws.storage import Storage
+
+    paths = EvaluationPaths.from_uri(evaluation_uri)
+    storage = Storage(paths.bucket)
+    manifest = Manifest.model_validate_json(storage.read(paths.manifest))
+    return paths, storage, manifest, load_config(storage.read(paths.config), paths.config)
+
+
+def _must_create(endpoints: Any, name: str, model: ModelSection, evaluation_id: str, seconds: float) -> bool:
+    """Whether there is no endpoint to reuse. One that another evaluation of ours created is waited out."""
+    if model.provider == "endpoint":
+        return False
+    status = endpoints.status(name)
+    if status is None:
+        return True
+    owner = endpoints.owner_evaluation(name)
+    if owner is None:
+        logger.info("endpoint %s exists and is not ours: reused, and left alone afterwards", name)
+        return False
+    if owner == evaluation_id and status in {"InService", "Creating"}:
+        return False
+    if owner == evaluation_id:
+        endpoints.release(name, evaluation_id)
+    return _gone(endpoints, name, owner, seconds)
+
+
+def _gone(endpoints: Any, name: str, owner: str, seconds: float) -> bool:
+    from assay.aws.endpoints import EndpointFailedError
+
+    if not endpoints.wait_gone(name, seconds):
+        raise EndpointFailedError(f"endpoint {name} was still held by evaluation {owner} after {seconds:.0f} s")
+    return True
+
+
+def _create(name: str, model: ModelSection, tags: list[dict[str, str]], role_arn: str) -> str:
+    from assay.aws import jumpstart
+    from assay.aws.endpoints import EndpointFailedError
+
+    try:
+        return jumpstart.create_endpoint(model, endpoint_name=name, role_arn=role_arn, tags=tags)
+    except Exception as error:
+        # The SDK and the service raise dozens of types here (unknown model, EULA, quota, capacity). Each means that
+        # this model cannot be deployed, and none may cost the other models their evaluation.
+        logger.exception("could not create endpoint %s", name)
+        raise EndpointFailedError(f"{type(error).__name__}: {error}") from error
+
+
+def _ask_and_score(
+    paths: EvaluationPaths, storage: Any, config: SuiteConfig, model: ModelSection, deployed: Deployed
+) -> ModelOutcome:
+    from assay.aws.endpoint_model import EndpointModel
+    from assay.contracts.catalog import Record
+    from assay.inference.prompts import render_prompt
+    from assay.inference.runner import ask_all
+    from assay.inference.store import PartStore, read_responses
+    from assay.scoring.fmeval_algorithms import score_responses
+    from assay.scoring.outcome import summarize
+    from assay.scoring.score_files import write_scores
+
+    records = [Record.model_validate(json.loads(line)) for line in storage.lines(paths.catalog)]
+    template = model.evaluation_config.prompt_template
+    started = time.monotonic()
+    ask_all(
+        records,
+        model=EndpointModel(deployed["endpoint_name"], model.evaluation_config, config.limits.concurrency),
+        prompt_of=lambda record: render_prompt(template, record),
+        store=PartStore(storage, paths.responses(model.name)),
+        limits=config.limits,
+    )
+    wall_seconds = time.monotonic() - started
+    responses = list(read_responses(storage, paths.responses(model.name)))
+    rows = score_responses(records, responses, config.algorithms)
+    write_scores(storage, paths.scores(model.name), rows)
+    return summarize(
+        model=model.name,
+        records=records,
+        responses=responses,
+        endpoint_name=deployed["endpoint_name"],
+        model_version=deployed["model_version"],
+        wall_seconds=wall_seconds,
+    )

@@ -1,0 +1,46 @@
+"""How a config becomes endpoints and steps."""
+
+from __future__ import annotations
+
+from assay.contracts.config import SuiteConfig
+from assay.pipeline.plan import endpoint_name, plan
+
+
+def config(*models: dict[str, object]) -> SuiteConfig:
+    base = {"model_id": "m", "deployment_config": {"instance_type": "ml.m5.xlarge"}}
+    return SuiteConfig.model_validate(
+        {
+            "pipeline": {"name": "suite"},
+            "dataset": {"input_data_location": "x.jsonl"},
+            "models": [{**base, **model} for model in models],
+            "algorithms": ["FactualKnowledge"],
+        }
+    )
+
+
+def test_models_that_name_one_endpoint_share_its_deployment_and_its_cleanup() -> None:
+    first, second = plan(
+        config({"name": "a", "endpoint_name": "shared"}, {"name": "b"}, {"name": "c", "endpoint_name": "shared"})
+    )
+    assert (first.deploy_step, first.cleanup_step) == ("deploy-shared", "cleanup-shared")
+    assert [model.step for model in first.models] == ["evaluate-a", "evaluate-c"]
+    assert [model.step for model in second.models] == ["evaluate-b"]
+
+
+def test_names_that_differ_only_in_punctuation_get_different_steps() -> None:
+    endpoints = plan(config({"name": "a.b"}, {"name": "a-b"}, {"name": "a_b"}))
+    steps = [step for item in endpoints for step in (item.deploy_step, item.cleanup_step, item.models[0].step)]
+    assert len(set(steps)) == 9
+    assert all(step.replace("-", "").isalnum() for step in steps)
+
+
+def test_an_endpoint_without_a_name_gets_one_of_its_own_for_each_evaluation() -> None:
+    suite = config({"name": "a.long" + "x" * 40})
+    names = {endpoint_name(suite, suite.models[0], identifier * 32) for identifier in "ab"}
+    assert len(names) == 2
+    assert all(len(name) <= 63 and name.replace("-", "").isalnum() for name in names)
+
+
+def test_an_endpoint_keeps_the_name_that_the_config_gives() -> None:
+    suite = config({"name": "a", "endpoint_name": "mine"})
+    assert endpoint_name(suite, suite.models[0], "0" * 32) == "mine"

@@ -1,0 +1,26 @@
+"""Write the lock files from what is installed. To raise a version: install it there, run the tests, then lock."""
+
+import importlib.metadata
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+FILES = {
+    "image/requirements.txt": (".venv/envs/step", "What the evaluation image holds. Installed with --no-deps, after torch."),
+    "requirements/local.txt": (".venv", "From requirements/local.in. Installed with --no-deps."),
+    "requirements/lambda.txt": (".venv/envs/lambda", "From requirements/lambda.in. Installed with --no-deps."),
+    "requirements/sam.txt": (".venv/envs/sam", "From requirements/sam.in. Installed with --no-deps."),
+}
+NOT_LOCKED = {"assay", "pip"}
+
+
+def main() -> None:
+    """Replace every lock file; local version labels such as `+cpu` are left out, so that any index can serve them."""
+    for file, (environment, note) in FILES.items():
+        [folder] = (ROOT / environment / "lib").glob("python3.*/site-packages")
+        found = {item.name.lower(): item for item in importlib.metadata.distributions(path=[str(folder)])}
+        pins = [f"{item.name}=={item.version.split('+')[0]}" for name, item in sorted(found.items()) if name not in NOT_LOCKED]
+        (ROOT / file).write_text("\n".join([f"# {note} Written by 'make lock'.", *pins, ""]))
+
+
+if __name__ == "__main__":
+    main()
