@@ -5,7 +5,10 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 FILES = {
-    "image/requirements.txt": (".venv/envs/step", "What the evaluation image holds. Installed with --no-deps, after torch."),
+    "image/requirements.txt": (
+        ".venv/envs/step",
+        "The evaluation image. Installed with --no-deps, after torch.",
+    ),
     "requirements/local.txt": (".venv", "From requirements/local.in. Installed with --no-deps."),
     "requirements/lambda.txt": (".venv/envs/lambda", "From requirements/lambda.in. Installed with --no-deps."),
     "requirements/sam.txt": (".venv/envs/sam", "From requirements/sam.in. Installed with --no-deps."),
@@ -18,7 +21,8 @@ def main() -> None:
     for file, (environment, note) in FILES.items():
         [folder] = (ROOT / environment / "lib").glob("python3.*/site-packages")
         found = {item.name.lower(): item for item in importlib.metadata.distributions(path=[str(folder)])}
-        pins = [f"{item.name}=={item.version.split('+')[0]}" for name, item in sorted(found.items()) if name not in NOT_LOCKED]
+        kept = [item for name, item in sorted(found.items()) if name not in NOT_LOCKED]
+        pins = [f"{item.name}=={item.version.partition('+')[0]}" for item in kept]
         (ROOT / file).write_text("\n".join([f"# {note} Written by 'make lock'.", *pins, ""]))
 
 

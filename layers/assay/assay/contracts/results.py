@@ -35,7 +35,7 @@ class Response(Contract):
         record_id: the record that was asked.
         text: the answer; None when `failure` is set.
         latency_ms: milliseconds that the answering attempt took, without retries and waiting; None without an answer.
-        attempts: requests sent for this record, at least 1.
+        attempts: requests sent for this record; 0 when time was over before it was asked.
         prompt: the text put to the model, after the prompt template.
     """
 

@@ -196,7 +196,7 @@ def _ask_and_score(
     write_scores(storage, paths.scores(model.name), rows)
     return summarize(
         model=model.name,
-        records=records,
+        records=len(records),
         responses=responses,
         endpoint_name=deployed["endpoint_name"],
         model_version=deployed["model_version"],

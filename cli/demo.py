@@ -1,0 +1,130 @@
+"""The main job, shown: a dropped config becomes a decision and a mail."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from assay.contracts.config import load_config
+from assay.contracts.evaluation import EvaluationPaths, ObjectVersion, evaluation_id
+from assay.contracts.results import Comparison, RankedModel
+from cli import local_cloud
+from cli.follow import Follower
+from cli.local_cloud import Stack
+from cli.progress import watch
+from local.cloud import LocalCloudError
+
+CATALOG = "examples/catalogs/general-knowledge.jsonl"
+CONFIG = "examples/configs/general-knowledge.yaml"
+
+
+@dataclass(frozen=True)
+class Dropped:
+    """Two files in the bucket, and the evaluation they ask for."""
+
+    evaluation_id: str
+    suite: str
+
+
+def run_demo(project: Path, console: Console, *, seconds: float) -> None:
+    """Start the local cloud, drop the example, watch, and print ranking, verdict and where everything is.
+
+    Raises:
+        LocalCloudError: the evaluation failed; the message says where to look.
+        TimedOutError: it had not ended after `seconds`.
+    """
+    started = time.monotonic()
+    console.print("[bold]starting the local cloud[/] and deploying template.yaml into it")
+    stack = local_cloud.up(project)
+    console.print(f"{time.monotonic() - started:6.1f} s  serving at {stack.settings.endpoint_url}")
+    dropped = drop(stack, project / CATALOG, project / CONFIG)
+    console.print(
+        f"{time.monotonic() - started:6.1f} s  dropped catalogs/{Path(CATALOG).name} and configs/{Path(CONFIG).name}"
+    )
+    follower = Follower(
+        stack.client("sagemaker"),
+        stack.client("stepfunctions"),
+        stack.client("dynamodb"),
+        stack.outputs["EvaluationsTable"],
+    )
+    snapshot = watch(lambda: follower.snapshot(dropped.evaluation_id), console, seconds=seconds)
+    if snapshot.status != "completed":
+        raise LocalCloudError(
+            f"evaluation {dropped.evaluation_id} ended as {snapshot.status}; see `assay local logs` and "
+            f"{stack.settings.home / 'mails'}"
+        )
+    show(stack, dropped, console)
+    console.print(
+        f"[dim]{time.monotonic() - started:.0f} s in all; the local cloud goes on: assay local down ends it[/]"
+    )
+
+
+def drop(stack: Stack, catalog: Path, config: Path) -> Dropped:
+    """Put catalog and config into the stack's bucket, as people do."""
+    bucket = stack.outputs["BucketName"]
+    versions = []
+    for path, prefix in ((catalog, "catalogs"), (config, "configs")):
+        key = f"{prefix}/{path.name}"
+        put = stack.client("s3").put_object(Bucket=bucket, Key=key, Body=path.read_bytes())
+        versions.append(ObjectVersion(bucket, key, put["VersionId"]))
+    catalog_version, config_version = versions
+    suite = load_config(config.read_bytes(), config.name).suite
+    return Dropped(evaluation_id(config_version, catalog_version), suite)
+
+
+def show(stack: Stack, dropped: Dropped, console: Console) -> None:
+    """Fetch report, comparison and mail, and print the decision."""
+    paths = EvaluationPaths(stack.outputs["BucketName"], dropped.suite, dropped.evaluation_id)
+    folder = stack.settings.project / ".assay/demo" / dropped.evaluation_id
+    folder.mkdir(parents=True, exist_ok=True)
+    report = _fetch(stack, paths, paths.report, folder / "report.html")
+    comparison_file = _fetch(stack, paths, paths.comparison, folder / "comparison.json")
+    comparison = Comparison.model_validate_json(comparison_file.read_bytes())
+    console.print()
+    console.print(_ranking(comparison))
+    console.print(f"[bold]verdict:[/] {comparison.explanation}", soft_wrap=True)
+    console.print()
+    for name, path in (("report", report), ("comparison", comparison_file), ("mail", _mail(stack, dropped))):
+        console.print(f"{name}: {path}", soft_wrap=True)
+
+
+def _fetch(stack: Stack, paths: EvaluationPaths, key: str, target: Path) -> Path:
+    target.write_bytes(stack.client("s3").get_object(Bucket=paths.bucket, Key=key)["Body"].read())
+    return target
+
+
+def _mail(stack: Stack, dropped: Dropped) -> Path:
+    """The file of the mail that tells of this evaluation; SNS may be a moment behind the state machine."""
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        for mail in reversed(stack.mails()):
+            if dropped.evaluation_id in mail["text"]:
+                return Path(mail["path"])
+        time.sleep(0.2)
+    raise LocalCloudError(f"no mail tells of evaluation {dropped.evaluation_id}")
+
+
+def _ranking(comparison: Comparison) -> Table:
+    table = Table(title=f"{comparison.suite}: {comparison.metric}, {comparison.records} records", title_justify="left")
+    for name in ("", "model", "score", f"{comparison.confidence:.0%} interval", "answered", "p50 latency"):
+        table.add_column(name, justify="left" if name == "model" else "right")
+    for model in comparison.models:
+        table.add_row(*_row(model, comparison))
+    return table
+
+
+def _row(model: RankedModel, comparison: Comparison) -> list[str]:
+    outcome = model.outcome
+    summary: Any = next((item for item in model.scores if f"{item.algorithm}.{item.score}" == comparison.metric), None)
+    mean = summary.mean if summary else None
+    score = "-" if mean is None or mean.value is None else f"{mean.value:.3f}"
+    interval = "-" if mean is None or mean.low is None else f"{mean.low:.3f} to {mean.high:.3f}"
+    latency = "-" if outcome.latency is None else f"{outcome.latency.p50:.0f} ms"
+    place = "-" if model.rank is None else str(model.rank)
+    name = model.model if model.ineligible is None else f"{model.model} ({model.ineligible})"
+    return [place, name, score, interval, f"{outcome.answered}/{outcome.records}", latency]

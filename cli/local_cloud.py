@@ -1,0 +1,112 @@
+"""The local cloud as the command line uses it: started, deployed, asked, ended."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import boto3
+import requests
+from rich.console import Console
+from rich.table import Table
+
+from local import daemon, deploy
+from local.cloud import LocalCloudError, Settings
+from local.unchecked import UNCHECKED
+
+
+@dataclass(frozen=True)
+class Stack:
+    """The deployed stack.
+
+    Attributes:
+        outputs: the template's outputs by name.
+        pid: process id of the daemon.
+    """
+
+    settings: Settings
+    outputs: dict[str, str]
+    pid: int
+
+    def client(self, service: str) -> Any:
+        """A boto3 client that reaches the local cloud and nothing else."""
+        return boto3.client(
+            service,
+            endpoint_url=self.settings.endpoint_url,
+            region_name=self.settings.region,
+            aws_access_key_id="local",
+            aws_secret_access_key="local",  # noqa: S106 - the local cloud has no secrets
+        )
+
+    def mails(self) -> list[dict[str, Any]]:
+        """Every mail that SNS has sent, oldest first."""
+        return self._ask("mails")
+
+    def events(self) -> list[dict[str, Any]]:
+        """The latest events of every bus, oldest first."""
+        return self._ask("events")
+
+    def _ask(self, what: str) -> list[dict[str, Any]]:
+        answer = requests.get(f"{self.settings.endpoint_url}/_local/{what}", timeout=10, proxies={"http": ""})
+        answer.raise_for_status()
+        items: list[dict[str, Any]] = answer.json()
+        return items
+
+
+def up(project: Path, home: Path | None = None) -> Stack:
+    """Start the daemon unless it runs, and deploy what `sam build` made.
+
+    Raises:
+        LocalCloudError: no build, or something in it that the local cloud does not carry out.
+    """
+    settings = daemon.status(project, home).settings or daemon.up(project, home)
+    outputs = deploy.deploy(settings, parameters={"PythonVersion": f"{sys.version_info[0]}.{sys.version_info[1]}"})
+    return Stack(settings, outputs, daemon.pid_of(project, home))
+
+
+def down(project: Path, home: Path | None = None) -> bool:
+    """End the daemon with everything it started; whether there was one."""
+    return daemon.down(project, home)
+
+
+def reset(project: Path) -> None:
+    """End the daemon and delete its state."""
+    daemon.reset(project)
+
+
+def print_status(project: Path, console: Console) -> None:
+    """Say whether it runs, what is deployed, and what is not checked here."""
+    status = daemon.status(project)
+    if status.settings is None:
+        console.print("not running; assay local up starts it")
+    else:
+        health = "serving" if status.healthy else "[red]not answering[/]"
+        console.print(f"{health} at {status.settings.endpoint_url} for {status.seconds:.0f} s; state in {status.home}")
+        _print_stack(status.settings, console)
+    table = Table(title="not checked here, and what that means", title_justify="left", show_header=False)
+    for item in UNCHECKED:
+        table.add_row(item.subject, item.why)
+    console.print(table)
+
+
+def print_logs(project: Path, console: Console, lines: int) -> None:
+    """Print the end of each log."""
+    files = daemon.log_files(project)
+    if not files:
+        raise LocalCloudError("there are no logs; assay local up starts the local cloud")
+    for file in files:
+        console.rule(str(file), align="left")
+        text = file.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:]
+        console.print("\n".join(text), markup=False, soft_wrap=True)
+
+
+def _print_stack(settings: Settings, console: Console) -> None:
+    stack = Stack(settings, {}, 0)
+    for found in stack.client("cloudformation").describe_stacks()["Stacks"]:
+        console.print(f"stack {found['StackName']}: {found['StackStatus']}")
+        for output in found.get("Outputs", []):
+            console.print(f"  {output['OutputKey']}: {output['OutputValue']}", soft_wrap=True)
+    endpoints = [item["EndpointName"] for item in stack.client("sagemaker").list_endpoints()["Endpoints"]]
+    console.print(f"endpoints: {', '.join(endpoints) or 'none'}")

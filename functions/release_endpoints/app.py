@@ -1,0 +1,40 @@
+"""State ReleaseEndpoints: what a failed or stopped evaluation left running is deleted."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools.metrics import MetricUnit
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from assay.aws import runtime
+from assay.aws.endpoints import Endpoints
+from assay.aws.evaluation_files import EvaluationFiles
+from assay.contracts.conclusion import EvaluationReference, ReleasedEndpoints
+from assay.pipeline.release import release_all
+
+logger = Logger()
+metrics = Metrics()
+
+
+@metrics.log_metrics
+@logger.inject_lambda_context(clear_state=True)
+def lambda_handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
+    """Release every endpoint that the evaluation created, and answer which those were."""
+    request = EvaluationReference.model_validate(event)
+    config = EvaluationFiles(request.paths).config()
+    results = release_all(config, request.evaluation_id, Endpoints(runtime.owner()))
+    answer = ReleasedEndpoints(
+        released=[item.endpoint_name for item in results if item.released],
+        left={item.endpoint_name: item.reason for item in results if not item.released},
+    )
+    metrics.add_metric("EndpointsReleased", MetricUnit.Count, len(answer.released))
+    logger.info(
+        "endpoints released",
+        evaluation_id=request.evaluation_id,
+        suite=request.suite,
+        released=answer.released,
+        left=answer.left,
+    )
+    return answer.model_dump(mode="json")

@@ -1,0 +1,27 @@
+"""What `start_evaluation` tells the world: events on the bus, and a mail about what it refuses."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from assay.aws.bus import Bus
+from assay.aws.mail import Mailer
+from assay.contracts.errors import RejectedError
+from assay.contracts.events import Detail
+from assay.report.mail import rejection_mail
+
+
+@dataclass(frozen=True)
+class Announcements:
+    """Bus and topic of the stack."""
+
+    bus: Bus
+    mailer: Mailer
+
+    def emit(self, detail_type: str, detail: Detail) -> None:
+        """Put an event on Assay's bus."""
+        self.bus.emit(detail_type, detail)
+
+    def mail_rejection(self, error: RejectedError, rejected_uri: str) -> None:
+        """Tell everybody who subscribed what is wrong with a file."""
+        self.mailer.send(rejection_mail(error.subject, error.faults, error.total, rejected_uri))

@@ -1,0 +1,88 @@
+"""A model behind a SageMaker endpoint, asked in JumpStart's text-generation format."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
+from botocore.exceptions import ConnectionError as NoConnectionError
+
+from assay.contracts.config import EvaluationSection
+from assay.inference.errors import ModelAnswerError, ThrottledError, UnavailableError
+from assay.inference.prompts import answer_text, request_body
+from assay.inference.runner import Answer
+
+_THROTTLES = {"ThrottlingException", "TooManyRequestsException", "Throttling", "ServiceQuotaExceededException"}
+
+
+class EndpointModel:
+    """Asks one endpoint. Safe to share between threads.
+
+    Args:
+        endpoint_name: an endpoint in service.
+        evaluation: how to form requests and read replies.
+        connections: how many requests may be under way at once.
+        client: a boto3 sagemaker-runtime client that retries nothing; one of its own by default.
+    """
+
+    def __init__(self, endpoint_name: str, evaluation: EvaluationSection, connections: int, client: Any = None) -> None:
+        self._endpoint_name = endpoint_name
+        self._evaluation = evaluation
+        self._attributes = ";".join(f"{key}={_plain(value)}" for key, value in evaluation.custom_attributes.items())
+        if client is None:
+            # The runner retries, so that an attempt's latency is its own. SageMaker answers within 60 s or fails.
+            settings = Config(max_pool_connections=connections, retries={"total_max_attempts": 1}, read_timeout=65)
+            client = boto3.client("sagemaker-runtime", config=settings)
+        self._client = client
+
+    def ask(self, prompt: str, *, deadline_seconds: float) -> Answer:  # noqa: ARG002 - SageMaker bounds a call itself
+        """Send one request.
+
+        Raises:
+            ThrottledError, UnavailableError: may succeed when tried again.
+            ModelAnswerError: the model refuses this request, or its reply holds no text.
+        """
+        request: dict[str, Any] = {
+            "EndpointName": self._endpoint_name,
+            "ContentType": "application/json",
+            "Accept": "application/json",
+            "Body": json.dumps(request_body(self._evaluation, prompt), ensure_ascii=False).encode(),
+        }
+        if self._attributes:
+            request["CustomAttributes"] = self._attributes
+        started = time.perf_counter()
+        try:
+            body = self._client.invoke_endpoint(**request)["Body"].read()
+        except ClientError as error:
+            raise _mapped(error) from error
+        except (NoConnectionError, HTTPClientError) as error:
+            raise UnavailableError(str(error)) from error
+        except BotoCoreError as error:
+            raise ModelAnswerError(f"the request could not be sent: {error}") from error
+        latency_ms = (time.perf_counter() - started) * 1000
+        try:
+            reply = json.loads(body)
+        except ValueError as error:
+            raise ModelAnswerError("the reply is not JSON") from error
+        return Answer(text=answer_text(reply, self._evaluation.output), latency_ms=latency_ms)
+
+
+def _mapped(error: ClientError) -> Exception:
+    code = error.response["Error"]["Code"]
+    response: dict[str, Any] = dict(error.response)
+    status = int(response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+    original = int(response.get("OriginalStatusCode", 0))
+    message = f"{code}: {error.response['Error']['Message']}"
+    if code in _THROTTLES or status == 429 or original == 429:
+        return ThrottledError(message)
+    if code == "ModelError":
+        return UnavailableError(message) if original >= 500 else ModelAnswerError(message)
+    return UnavailableError(message) if status >= 500 else ModelAnswerError(message)
+
+
+def _plain(value: str | float | bool) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,0 +1,231 @@
+"""What is known of suites and evaluations, in one DynamoDB table.
+
+pk                      sk              attributes
+EVALUATION#<id>         STATE           suite, bucket, status (requested, started, completed, failed), requested_at,
+                                        execution_arn, started_at; and, from the state machine: concluded_by,
+                                        concluded_at, comparison_uri, report_uri, winner, model_package_arn, reason
+SUITE#<suite>           CONFIG          config_key, config_version_id, catalog_key
+CATALOG#<catalog key>   SUITE#<suite>   config_key
+LOCK#<suite>            LOCK            holder, expires_at (epoch seconds; the table's time to live)
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import boto3
+from botocore.exceptions import ClientError
+
+from assay.aws.faults import code_of, transient_faults
+from assay.contracts.errors import TransientError
+from assay.contracts.evaluation import ObjectVersion
+
+Item = dict[str, dict[str, str]]
+
+
+@dataclass(frozen=True)
+class EvaluationState:
+    """Where an evaluation stands. `execution_arn` is None until its pipeline was started."""
+
+    evaluation_id: str
+    suite: str
+    bucket: str
+    status: str
+    execution_arn: str | None
+
+
+class Evaluations:
+    """The table of suites and evaluations.
+
+    Args:
+        table_name: its name.
+        client: a boto3 DynamoDB client; one of its own by default.
+        now: the time, with its zone.
+        sleep: waiting, in seconds.
+    """
+
+    def __init__(
+        self,
+        table_name: str,
+        client: Any = None,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._table = table_name
+        self._client = client if client is not None else boto3.client("dynamodb")
+        self._now = now
+        self._sleep = sleep
+
+    @transient_faults()
+    def begin(self, evaluation_id: str, *, suite: str, bucket: str) -> bool:
+        """Write that an evaluation was asked for; False when its pipeline was started already.
+
+        An evaluation whose start was interrupted begins again: starting is idempotent, and it would else be lost.
+        """
+        return self._update(
+            _evaluation_key(evaluation_id),
+            "SET suite = :suite, #bucket = :bucket, #status = if_not_exists(#status, :requested), "
+            "requested_at = if_not_exists(requested_at, :now)",
+            {":suite": suite, ":bucket": bucket, ":requested": "requested", ":now": self._now().isoformat()},
+            condition="attribute_not_exists(execution_arn)",
+        )
+
+    @transient_faults()
+    def started(self, evaluation_id: str, execution_arn: str) -> None:
+        """Write which pipeline execution runs the evaluation."""
+        key = _evaluation_key(evaluation_id)
+        values = {":arn": execution_arn, ":now": self._now().isoformat()}
+        written = self._update(
+            key,
+            "SET execution_arn = :arn, started_at = :now, #status = :started",
+            {**values, ":started": "started", ":requested": "requested"},
+            condition="#status = :requested",
+        )
+        if not written:
+            # The pipeline was quicker than this note: its end is recorded, and stays.
+            self._update(key, "SET execution_arn = :arn, started_at = :now", values)
+
+    @transient_faults()
+    def get(self, evaluation_id: str) -> EvaluationState | None:
+        """Where an evaluation stands, None when it is unknown."""
+        item = self._get(_evaluation_key(evaluation_id))
+        if item is None:
+            return None
+        return EvaluationState(
+            evaluation_id=evaluation_id,
+            suite=item["suite"]["S"],
+            bucket=item["bucket"]["S"],
+            status=item["status"]["S"],
+            execution_arn=item["execution_arn"]["S"] if "execution_arn" in item else None,
+        )
+
+    @transient_faults()
+    def remember_suite(self, suite: str, config: ObjectVersion, catalog_key: str) -> None:
+        """Write which config describes the suite and which catalog it reads, in place of what was known.
+
+        Raises:
+            TransientError: another config of the suite was written at the same time.
+        """
+        key = _key(f"SUITE#{suite}", "CONFIG")
+        known = self._get(key)
+        values = {"config_key": config.key, "catalog_key": catalog_key}
+        if config.version_id is not None:
+            values["config_version_id"] = config.version_id
+        put: dict[str, Any] = {"Item": key | _item(values), "ConditionExpression": "attribute_not_exists(pk)"}
+        if known is not None:
+            put["ConditionExpression"] = "catalog_key = :known"
+            put["ExpressionAttributeValues"] = {":known": known["catalog_key"]}
+        reader = _key(f"CATALOG#{catalog_key}", f"SUITE#{suite}")
+        writes: list[dict[str, Any]] = [{"Put": put}, {"Put": {"Item": reader | _item({"config_key": config.key})}}]
+        if known is not None and known["catalog_key"]["S"] != catalog_key:
+            writes.append({"Delete": {"Key": _key(f"CATALOG#{known['catalog_key']['S']}", f"SUITE#{suite}")}})
+        for write in writes:
+            next(iter(write.values()))["TableName"] = self._table
+        try:
+            self._client.transact_write_items(TransactItems=writes)
+        except ClientError as error:
+            if code_of(error) == "TransactionCanceledException":
+                raise TransientError(f"two configs of the suite {suite} were written at the same time") from error
+            raise
+
+    @transient_faults()
+    def configs_reading(self, catalog_key: str) -> list[str]:
+        """Keys of the configs whose suites read a catalog, sorted, each once."""
+        pages = self._client.get_paginator("query").paginate(
+            TableName=self._table,
+            KeyConditionExpression="pk = :pk AND begins_with(sk, :suite)",
+            ExpressionAttributeValues=_item({":pk": f"CATALOG#{catalog_key}", ":suite": "SUITE#"}),
+            ConsistentRead=True,
+        )
+        return sorted({item["config_key"]["S"] for page in pages for item in page["Items"]})
+
+    @contextlib.contextmanager
+    def lock(self, suite: str, holder: str, *, seconds: int = 120, patience_seconds: int = 60) -> Iterator[None]:
+        """Keep everybody else from the suite's pipeline.
+
+        Args:
+            holder: who asks; the same holder gets the lock again.
+            seconds: when the lock opens by itself, since whoever took it may be dead.
+            patience_seconds: how long to wait for it.
+
+        Raises:
+            TransientError: somebody else still holds it.
+        """
+        for attempt in range(patience_seconds + 1):
+            if attempt:
+                self._sleep(1)
+            if self._take(suite, holder, seconds):
+                break
+        else:
+            raise TransientError(f"the suite {suite} was locked by another evaluation for {patience_seconds} s")
+        try:
+            yield
+        finally:
+            self._release(suite, holder)
+
+    @transient_faults()
+    def _take(self, suite: str, holder: str, seconds: int) -> bool:
+        now = int(self._now().timestamp())
+        return self._written(
+            self._client.put_item,
+            Item=_key(f"LOCK#{suite}", "LOCK") | {"holder": {"S": holder}, "expires_at": {"N": str(now + seconds)}},
+            ConditionExpression="attribute_not_exists(pk) OR expires_at <= :now OR holder = :holder",
+            ExpressionAttributeValues={":now": {"N": str(now)}, ":holder": {"S": holder}},
+        )
+
+    @transient_faults()
+    def _release(self, suite: str, holder: str) -> None:
+        # Not ours any more when it opened by itself and another took it.
+        self._written(
+            self._client.delete_item,
+            Key=_key(f"LOCK#{suite}", "LOCK"),
+            ConditionExpression="holder = :holder",
+            ExpressionAttributeValues=_item({":holder": holder}),
+        )
+
+    def _update(self, key: Item, expression: str, values: dict[str, str], condition: str | None = None) -> bool:
+        request: dict[str, Any] = {"ConditionExpression": condition} if condition else {}
+        # Words that DynamoDB keeps for itself.
+        names = {f"#{name}": name for name in ("bucket", "status") if f"#{name}" in expression}
+        if names:
+            request["ExpressionAttributeNames"] = names
+        return self._written(
+            self._client.update_item,
+            Key=key,
+            UpdateExpression=expression,
+            ExpressionAttributeValues=_item(values),
+            **request,
+        )
+
+    def _written(self, operation: Callable[..., Any], **request: Any) -> bool:
+        """Whether the condition of a write held."""
+        try:
+            operation(TableName=self._table, **request)
+        except ClientError as error:
+            if code_of(error) == "ConditionalCheckFailedException":
+                return False
+            raise
+        return True
+
+    def _get(self, key: Item) -> dict[str, Any] | None:
+        item: dict[str, Any] | None = self._client.get_item(TableName=self._table, Key=key, ConsistentRead=True).get(
+            "Item"
+        )
+        return item
+
+
+def _key(pk: str, sk: str) -> Item:
+    return _item({"pk": pk, "sk": sk})
+
+
+def _evaluation_key(evaluation_id: str) -> Item:
+    return _key(f"EVALUATION#{evaluation_id}", "STATE")
+
+
+def _item(values: dict[str, str]) -> Item:
+    return {name: {"S": value} for name, value in values.items()}

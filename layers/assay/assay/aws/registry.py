@@ -1,0 +1,175 @@
+"""The SageMaker Model Registry: winners of evaluations, as model packages that await approval."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import boto3
+from botocore.exceptions import ClientError
+
+from assay.aws.endpoints import OWNER_TAG, SUITE_TAG
+from assay.aws.faults import code_of, transient_faults
+from assay.contracts.config import SuiteConfig
+from assay.contracts.evaluation import EvaluationPaths
+from assay.contracts.results import Comparison, Manifest, Mean
+
+EVALUATION_PROPERTY = "evaluation_id"
+LONGEST_DESCRIPTION = 1024
+LONGEST_PROPERTY = 256
+
+
+@dataclass(frozen=True)
+class Registration:
+    """A model package to be.
+
+    Attributes:
+        group: its group's name; the group is created where it is missing, with `group_description`.
+        source_uri: where everything about the model and its evaluation lies.
+        metrics_uri: the comparison's URI.
+        properties: what a reader of the registry sees beside it: at most 50, values of at most 256 characters.
+        requested_at: when the evaluation was asked for; no package of it is older.
+    """
+
+    evaluation_id: str
+    suite: str
+    group: str
+    group_description: str
+    description: str
+    source_uri: str
+    metrics_uri: str
+    properties: dict[str, str]
+    requested_at: datetime
+
+
+def registration(comparison: Comparison, *, config: SuiteConfig, manifest: Manifest, bucket: str) -> Registration:
+    """What to register for a comparison.
+
+    Raises:
+        ValueError: the comparison has no winner.
+    """
+    if comparison.winner is None:
+        raise ValueError(f"evaluation {comparison.evaluation_id} has no winner to register")
+    paths = EvaluationPaths(bucket=bucket, suite=comparison.suite, evaluation_id=comparison.evaluation_id)
+    section = config.model(comparison.winner)
+    group = section.register_config.model_package_group_name if section.register_config else config.model_package_group
+    described = config.model_registry.model_package_group_description if config.model_registry else ""
+    ranked = next(item for item in comparison.models if item.model == comparison.winner)
+    mean = next(item.mean for item in ranked.scores if f"{item.algorithm}.{item.score}" == comparison.metric)
+    properties: dict[str, Any] = {
+        EVALUATION_PROPERTY: comparison.evaluation_id,
+        "suite": comparison.suite,
+        "model": comparison.winner,
+        "provider": section.provider,
+        "model_id": section.model_id,
+        "model_version": ranked.outcome.model_version or section.model_version,
+        "metric": comparison.metric,
+        **_numbers(mean),
+        "confidence": comparison.confidence,
+        "verdict": comparison.verdict,
+        "models_compared": len(comparison.models),
+        "catalog_uri": manifest.catalog.uri,
+        "catalog_sha256": manifest.catalog.sha256,
+        "comparison_uri": paths.uri(paths.comparison),
+    }
+    return Registration(
+        evaluation_id=comparison.evaluation_id,
+        suite=comparison.suite,
+        group=group,
+        group_description=described or f"Winners of the evaluations of {comparison.suite}.",
+        description=" ".join(comparison.explanation.split())[:LONGEST_DESCRIPTION],
+        source_uri=paths.root,
+        metrics_uri=paths.uri(paths.comparison),
+        properties={key: _property(value) for key, value in properties.items() if value is not None},
+        requested_at=manifest.requested_at,
+    )
+
+
+class ModelRegistry:
+    """The model packages of one account and region.
+
+    Args:
+        owner: value of the tag `assay:owner` on what this stack creates.
+        client: a boto3 SageMaker client; one of its own by default.
+    """
+
+    def __init__(self, owner: str, client: Any = None) -> None:
+        self._owner = owner
+        self._client = client if client is not None else boto3.client("sagemaker")
+
+    @transient_faults()
+    def register(self, item: Registration) -> str:
+        """Register a model, once an evaluation; the package's ARN.
+
+        Raises:
+            TransientError: SageMaker did not do it this time.
+        """
+        self._ensure_group(item)
+        return self._registered(item) or self._create(item)
+
+    def _create(self, item: Registration) -> str:
+        # No InferenceSpecification: it wants the image and the artefact of a model of the account, and the winner's are
+        # JumpStart's, released with its endpoint, or were never ours. A version may have a SourceUri in its stead, and
+        # a specification may be added by UpdateModelPackage once somebody deploys it.
+        reply = self._client.create_model_package(
+            ModelPackageGroupName=item.group,
+            ModelPackageDescription=item.description,
+            ModelApprovalStatus="PendingManualApproval",
+            SourceUri=item.source_uri,
+            ModelMetrics={
+                "ModelQuality": {"Statistics": {"ContentType": "application/json", "S3Uri": item.metrics_uri}}
+            },
+            CustomerMetadataProperties=item.properties,
+            ClientToken=item.evaluation_id,
+        )
+        return str(reply["ModelPackageArn"])
+
+    def _registered(self, item: Registration) -> str | None:
+        """A client token is remembered for hours only; the package itself is not forgotten."""
+        pages = self._client.get_paginator("list_model_packages").paginate(
+            ModelPackageGroupName=item.group, CreationTimeAfter=item.requested_at
+        )
+        for page in pages:
+            for summary in page["ModelPackageSummaryList"]:
+                arn = str(summary["ModelPackageArn"])
+                package = self._client.describe_model_package(ModelPackageName=arn)
+                if package.get("CustomerMetadataProperties", {}).get(EVALUATION_PROPERTY) == item.evaluation_id:
+                    return arn
+        return None
+
+    def _ensure_group(self, item: Registration) -> None:
+        try:
+            self._client.describe_model_package_group(ModelPackageGroupName=item.group)
+        except ClientError as error:
+            if code_of(error) != "ValidationException":
+                raise
+        else:
+            return
+        try:
+            self._client.create_model_package_group(
+                ModelPackageGroupName=item.group,
+                ModelPackageGroupDescription=item.group_description[:LONGEST_DESCRIPTION],
+                Tags=[{"Key": OWNER_TAG, "Value": self._owner}, {"Key": SUITE_TAG, "Value": item.suite}],
+            )
+        except ClientError as error:
+            # Another evaluation was quicker.
+            if code_of(error) != "ValidationException" or "already exists" not in str(error):
+                raise
+
+
+def _numbers(mean: Mean) -> dict[str, Any]:
+    return {
+        "metric_value": mean.value,
+        "metric_low": mean.low,
+        "metric_high": mean.high,
+        "metric_records": mean.n,
+        "metric_records_failed": mean.failed,
+    }
+
+
+def _property(value: Any) -> str:
+    """SageMaker's alphabet for metadata: letters, digits, spaces and `_.:/=+-@`."""
+    text = f"{value:.6g}" if isinstance(value, float) else str(value)
+    return re.sub(r"[^\w .:/=+\-@]", "_", text)[:LONGEST_PROPERTY]

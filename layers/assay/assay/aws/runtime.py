@@ -1,0 +1,69 @@
+"""What a function is given by its environment, read when it is first needed and once a process."""
+
+from __future__ import annotations
+
+import functools
+import os
+
+
+@functools.cache
+def setting(name: str) -> str:
+    """One environment variable.
+
+    Raises:
+        RuntimeError: it is not set, so the template and the function disagree.
+    """
+    value = os.environ.get(name)
+    if not value:
+        raise RuntimeError(f"the environment variable {name} is not set")
+    return value
+
+
+def bucket_name() -> str:
+    """The bucket that people drop into, and that holds every evaluation."""
+    return setting("BUCKET_NAME")
+
+
+def event_bus_name() -> str:
+    """Assay's own bus."""
+    return setting("EVENT_BUS_NAME")
+
+
+def topic_arn() -> str:
+    """The topic of Assay's mails."""
+    return setting("TOPIC_ARN")
+
+
+def evaluations_table() -> str:
+    """The table of suites and evaluations."""
+    return setting("EVALUATIONS_TABLE")
+
+
+def idempotency_table() -> str:
+    """Powertools' table of events that were handled."""
+    return setting("IDEMPOTENCY_TABLE")
+
+
+def pipeline_prefix() -> str:
+    """A suite's pipeline is called `<prefix>-<suite>`."""
+    return setting("PIPELINE_PREFIX")
+
+
+def pipeline_role_arn() -> str:
+    """The role of pipelines, their steps and the endpoints they deploy."""
+    return setting("PIPELINE_ROLE_ARN")
+
+
+def step_image_uri() -> str:
+    """The evaluation image."""
+    return setting("STEP_IMAGE_URI")
+
+
+def step_instance_type() -> str:
+    """The instance type of pipeline steps."""
+    return setting("STEP_INSTANCE_TYPE")
+
+
+def owner() -> str:
+    """Value of the tag `assay:owner` on whatever this stack creates."""
+    return setting("OWNER")

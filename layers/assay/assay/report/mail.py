@@ -1,0 +1,171 @@
+"""The mails that people get: plain text, 78 columns, with the numbers, the links and what to do next."""
+
+from __future__ import annotations
+
+import textwrap
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from assay.contracts.errors import Fault
+from assay.contracts.results import Comparison, Mean, RankedModel
+from assay.decision.explanation import interval, points
+
+WIDTH = 78
+MAX_SUBJECT = 99
+MAX_FAULTS = 20
+
+
+@dataclass(frozen=True)
+class Mail:
+    """A mail for SNS.
+
+    Attributes:
+        subject: ASCII, one line, below 100 characters: SNS refuses others.
+        text: the body.
+    """
+
+    subject: str
+    text: str
+
+
+@dataclass(frozen=True)
+class FailedStep:
+    """A step of the pipeline that failed, and why."""
+
+    name: str
+    reason: str
+
+
+def completion_mail(
+    comparison: Comparison, *, report_uri: str, comparison_uri: str, model_package_arn: str | None
+) -> Mail:
+    """The verdict, the ranking and where to approve.
+
+    Args:
+        model_package_arn: the registered winner; None when nothing was registered.
+    """
+    winner = comparison.winner
+    if winner is None:
+        headline = "no model is chosen"
+    elif comparison.verdict in ("better", None):
+        headline = f"{winner} is chosen"
+    else:
+        headline = f"{winner} is chosen, within the noise"
+    parts = [
+        _wrap(comparison.explanation),
+        _ranking(comparison),
+        _links(("Report", report_uri), ("Comparison", comparison_uri)),
+        _wrap(_next_step(comparison, model_package_arn)),
+    ]
+    if model_package_arn is not None:
+        parts.append(_links(("Model package", model_package_arn)))
+    parts.append(_links(("Evaluation", comparison.evaluation_id)))
+    return Mail(subject=_subject(f"Assay: {comparison.suite}: {headline}"), text=_body(parts))
+
+
+def rejection_mail(subject_key: str, faults: Sequence[Fault], total: int, rejected_uri: str) -> Mail:
+    """What is wrong with a file that was dropped.
+
+    Args:
+        subject_key: the file's key.
+        faults: the first faults, or all.
+        total: how many there are.
+        rejected_uri: where all of them are listed.
+    """
+    count = f"{total:,} fault{'' if total == 1 else 's'}"
+    shown = list(faults[:MAX_FAULTS])
+    listed = "\n".join(_bullet(str(fault)) for fault in shown)
+    if total > len(shown):
+        listed += f"\n  ... and {total - len(shown):,} more"
+    parts = [
+        _wrap(f"{subject_key} was refused: it has {count}. Nothing was started, and nothing was changed."),
+        listed,
+        _links(("All faults", rejected_uri)),
+        _wrap("Mend the file and upload it again under the same key; the evaluation then starts by itself."),
+    ]
+    return Mail(subject=_subject(f"Assay: refused {subject_key}: {count}"), text=_body(parts))
+
+
+def failure_mail(suite: str, evaluation_id: str, reason: str, failed_steps: Sequence[FailedStep]) -> Mail:
+    """Why an evaluation came to no decision.
+
+    Args:
+        reason: a sentence.
+        failed_steps: steps of the pipeline that failed; empty when none did.
+    """
+    parts = [_wrap(f"The evaluation of {suite} came to no decision. {reason}")]
+    if failed_steps:
+        steps = "\n".join(_bullet(f"{step.name}: {step.reason}") for step in failed_steps)
+        parts.append(f"Steps that failed\n{steps}")
+    parts += [
+        _wrap(
+            "The endpoints that it made are being released. Responses that were written stay where they are. To run it "
+            "again, upload the config or the catalog once more."
+        ),
+        _links(("Evaluation", evaluation_id)),
+    ]
+    return Mail(subject=_subject(f"Assay: {suite}: the evaluation failed"), text=_body(parts))
+
+
+def _ranking(comparison: Comparison) -> str:
+    confidence = f"{comparison.confidence * 100:g} % intervals"
+    title = f"Ranking by {comparison.metric} ({comparison.direction} is better, {confidence})"
+    width = max(len(item.model) for item in comparison.models)
+    lines = [_wrap(title)]
+    for item in comparison.models:
+        mean = next(found.mean for found in item.scores if f"{found.algorithm}.{found.score}" == comparison.metric)
+        place = "  -" if item.rank is None else f"{item.rank:>3}"
+        line = f"{place}  {item.model:<{width}}  {_points(item, mean)}"
+        lines.append(line if len(line) <= WIDTH else f"{place}  {item.model}\n     {_points(item, mean).strip()}")
+    return "\n".join(lines)
+
+
+def _points(item: RankedModel, mean: Mean) -> str:
+    if mean.value is None:
+        return "not evaluated" if item.outcome.status == "failed" else "no scores"
+    failed = f", {mean.failed:,} failed" if mean.failed else ""
+    eligible = "" if item.ineligible is None else ", not eligible"
+    return f"{points(mean.value):>5}{interval(mean.low, mean.high)} of {mean.n:,}{failed}{eligible}"
+
+
+def _next_step(comparison: Comparison, model_package_arn: str | None) -> str:
+    winner = comparison.winner
+    if winner is None:
+        return "Nothing was registered. The report says why; mend what it names and upload the config again."
+    if model_package_arn is None:
+        return f"{winner} was not registered. Open the report before you use it."
+    waits = f"{winner} waits for approval in the SageMaker Model Registry."
+    if comparison.verdict in ("better", None):
+        return waits
+    return f"{waits} Its lead may be chance: read the failing prompts in the report, or add records, first."
+
+
+def _links(*links: tuple[str, str]) -> str:
+    """One line each, never broken, since mail readers make links of whole lines only."""
+    return "\n".join(f"{name}:\n  {target}" for name, target in links)
+
+
+def _bullet(text: str) -> str:
+    return _wrap(text, first="  - ", rest="    ")
+
+
+def _wrap(text: str, first: str = "", rest: str = "") -> str:
+    return textwrap.fill(
+        " ".join(text.split()),
+        WIDTH,
+        initial_indent=first,
+        subsequent_indent=rest,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
+def _body(parts: Sequence[str]) -> str:
+    return "\n\n".join(parts) + "\n"
+
+
+def _subject(text: str) -> str:
+    plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
+    line = " ".join("".join(character if character.isprintable() else " " for character in plain).split())
+    return line if len(line) <= MAX_SUBJECT else f"{line[: MAX_SUBJECT - 3].rstrip()}..."

@@ -1,0 +1,100 @@
+"""The pipeline that the SDK makes of a config."""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from moto import mock_aws
+
+import assay
+from assay.contracts.config import load_config
+
+pytestmark = pytest.mark.filterwarnings("ignore")  # the SDK's own: it announces its successor at every turn
+
+CONFIG = b"""\
+pipeline: {name: demo}
+dataset: {input_data_location: x.jsonl}
+models:
+  - {name: plain, model_id: m, endpoint_name: shared, deployment_config: {instance_type: ml.m5.xlarge}}
+  - {name: few-shot, model_id: m, endpoint_name: shared, deployment_config: {instance_type: ml.m5.xlarge}}
+  - {name: other, model_id: n, deployment_config: {instance_type: ml.m5.xlarge}}
+algorithms: [FactualKnowledge]
+"""
+
+
+@pytest.fixture(scope="module")
+def built() -> Iterator[tuple[dict[str, Any], Any]]:
+    from assay.pipeline.build import StepSettings, build_pipeline, upsert
+
+    with pytest.MonkeyPatch.context() as patch, mock_aws():
+        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+            patch.setenv(name, "x")
+        patch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
+        s3 = boto3.client("s3")
+        s3.create_bucket(Bucket="drops", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
+        settings = StepSettings(
+            bucket="drops",
+            role_arn="arn:aws:iam::123456789012:role/steps",
+            image_uri="image:1",
+            instance_type="ml.m5.large",
+            owner="assay",
+        )
+        before = Path.cwd()
+        upsert(build_pipeline("assay-demo", load_config(CONFIG, "x"), settings), settings)
+        assert Path.cwd() == before
+        pipeline = boto3.client("sagemaker").describe_pipeline(PipelineName="assay-demo")
+        yield json.loads(pipeline["PipelineDefinition"]), s3
+
+
+def test_each_model_has_its_branch_and_models_of_one_endpoint_share_it(built: tuple[dict[str, Any], Any]) -> None:
+    definition, _ = built
+    assert {step["Name"]: sorted(step.get("DependsOn", [])) for step in definition["Steps"]} == {
+        "preprocess": [],
+        "deploy-shared": ["preprocess"],
+        "evaluate-plain": ["deploy-shared", "preprocess"],
+        "evaluate-few-shot": ["deploy-shared", "preprocess"],
+        "cleanup-shared": ["evaluate-few-shot", "evaluate-plain"],
+        "deploy-other": ["preprocess"],
+        "evaluate-other": ["deploy-other", "preprocess"],
+        "cleanup-other": ["evaluate-other"],
+    }
+
+
+def test_the_evaluation_comes_in_as_a_parameter_so_that_the_definition_is_the_configs_alone(
+    built: tuple[dict[str, Any], Any],
+) -> None:
+    definition, _ = built
+    assert definition["Parameters"] == [{"Name": "EvaluationUri", "Type": "String"}]
+
+
+def test_every_step_runs_in_the_evaluation_image_with_the_stacks_tags(built: tuple[dict[str, Any], Any]) -> None:
+    definition, _ = built
+    for step in definition["Steps"]:
+        arguments = step["Arguments"]
+        assert arguments["AlgorithmSpecification"]["TrainingImage"] == "image:1"
+        assert {"Key": "assay:owner", "Value": "assay"} in arguments["Tags"]
+
+
+def test_the_package_is_shipped_whole_and_alone(built: tuple[dict[str, Any], Any]) -> None:
+    _, s3 = built
+    [archive] = [
+        item["Key"] for item in s3.list_objects_v2(Bucket="drops")["Contents"] if item["Key"].endswith("workspace.zip")
+    ]
+    names = zipfile.ZipFile(io.BytesIO(s3.get_object(Bucket="drops", Key=archive)["Body"].read())).namelist()
+    root = "sagemaker_remote_function_workspace/"
+    shipped = {name.removeprefix(root) for name in names if not name.endswith("/")}
+    package = Path(assay.__file__).parent
+    wanted = {
+        str(path.relative_to(package.parent))
+        for path in package.rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+    assert shipped == wanted
+    assert all(name.startswith("assay/") for name in shipped)
