@@ -1,0 +1,184 @@
+"""Stacks of the local cloud: only types and properties that are carried out, updated in order of dependency.
+
+moto skips unknown types with a warning, drops unknown properties, replaces where AWS updates in place, misses changes
+that come through Fn::Sub or a condition, and leaves half a stack behind when a resource fails.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from moto.cloudformation import models, parsing
+from moto.cloudformation.exceptions import ValidationError
+
+from local.cloud import Cloud, UnsupportedError, require
+from local.resources import RESOURCES
+from local.resources.resource import Resource
+from local.supported import check_template
+
+_logger = logging.getLogger("local.cloudformation")
+_SUBSTITUTION = re.compile(r"\$\{([A-Za-z0-9]+)")
+
+_Stack = require(models, "Stack")
+_CloudFormationBackend = require(models, "CloudFormationBackend")
+_ResourceMap = require(parsing, "ResourceMap")
+_parse_template = require(_Stack, "parse_template")
+_create_stack = require(_CloudFormationBackend, "create_stack")
+_update_stack = require(_CloudFormationBackend, "update_stack")
+require(_Stack, "stack_resources")
+_getitem = require(_ResourceMap, "__getitem__")
+require(_ResourceMap, "update")
+require(parsing, "resource_class_from_type")
+require(parsing, "resource_name_property_from_type")
+require(parsing, "generate_resource_name")
+require(parsing, "parse_and_update_resource")
+
+
+def install(cloud: Cloud) -> None:
+    """Let every stack be made of `local.resources`."""
+    Resource.cloud = cloud
+    parsing.resource_class_from_type = resource_class
+    parsing.resource_name_property_from_type = lambda kind: resource_class(kind).name_property
+    parsing.generate_resource_name = lambda kind, stack, logical_id: resource_class(kind).generated_name(
+        stack, logical_id
+    )
+    _Stack.parse_template = staticmethod(parse_template)
+    _Stack.stack_resources = property(stack_resources)
+    _ResourceMap.__getitem__ = get_resource
+    _ResourceMap.update = update_resources
+    _CloudFormationBackend.create_stack = create_stack
+    _CloudFormationBackend.update_stack = update_stack
+
+
+def resource_class(kind: str) -> type[Resource]:
+    """Return the class that carries out a resource type.
+
+    Raises:
+        UnsupportedError: there is none.
+    """
+    if kind not in RESOURCES:
+        raise UnsupportedError(f"resource type {kind} is not carried out by the local cloud")
+    return RESOURCES[kind]
+
+
+def parse_template(template: str) -> dict[str, Any]:
+    """Parse a template, JSON first: reading JSON as YAML takes seconds for a real one."""
+    try:
+        parsed: dict[str, Any] = json.loads(template)
+    except ValueError:
+        parsed = _parse_template(template)
+    return parsed
+
+
+def stack_resources(self: Any) -> list[Resource]:
+    """Return what the stack is made of, without those whose condition is false."""
+    return [found for found in self.resource_map._parsed_resources.values() if isinstance(found, Resource)]
+
+
+def create_stack(self: Any, name: str, template: str, *positional: Any, **named: Any) -> Any:
+    """Create a stack, or nothing: what was made is deleted again when a resource fails."""
+    check_template(parse_template(template))
+    before = set(self.stacks)
+    try:
+        return _create_stack(self, name, template, *positional, **named)
+    except Exception:
+        for stack_id in set(self.stacks) - before:
+            _roll_back(self.stacks.pop(stack_id))
+        raise
+
+
+def _roll_back(stack: Any) -> None:
+    for resource in reversed(stack_resources(stack)):
+        try:
+            resource.remove()
+        except Exception:
+            _logger.exception("left behind by a stack that failed", extra={"resource": resource.name})
+
+
+def update_stack(self: Any, name: str, template: str, *positional: Any, **named: Any) -> Any:
+    """Update a stack; one that failed half-way is brought on by the next update, since each looks at every resource."""
+    check_template(parse_template(template))
+    try:
+        return _update_stack(self, name, template, *positional, **named)
+    except Exception:
+        self.get_stack(name).status = "UPDATE_FAILED"
+        raise
+
+
+def get_resource(self: Any, key: str) -> Any:
+    """Look a name up as moto does, with an error that says which name is missing."""
+    try:
+        return _getitem(self, key)
+    except KeyError as error:
+        raise ValidationError(message=f"Template error: {error} is neither a resource nor a parameter") from None
+
+
+def update_resources(self: Any, template: dict[str, Any], parameters: dict[str, Any] | None = None) -> None:
+    """Bring every resource to what the new template and parameters say; delete at the end what is gone."""
+    old, new = self._resource_json_map, template["Resources"]
+    self._template = template
+    if parameters:
+        self.input_parameters = parameters
+    self.resolved_parameters = {}
+    self.load_mapping()
+    self.load_parameters()
+    self.load_conditions()
+    self._resource_json_map = new
+    wanted = [
+        name
+        for name in in_dependency_order(new)
+        if "Condition" not in new[name] or self.lazy_condition_map[new[name]["Condition"]]
+    ]
+    for name in wanted:
+        existing = self._parsed_resources.get(name)
+        if existing is None:
+            _ = self[name]
+            continue
+        if existing.type_name != new[name]["Type"]:
+            raise UnsupportedError(f"{name}: an update that changes a resource's type is not carried out")
+        kind, resource_json, generated = parsing.parse_resource_and_generate_name(name, new[name], self)
+        kind.update_from_cloudformation_json(existing, generated, resource_json, self._account_id, self._region_name)
+    for name in reversed(in_dependency_order(old)):
+        resource = self._parsed_resources.get(name)
+        if name not in wanted and resource is not None:
+            if old[name].get("DeletionPolicy") != "Retain":
+                resource.delete(self._account_id, self._region_name)
+            del self._parsed_resources[name]
+
+
+def in_dependency_order(resources: Mapping[str, Any]) -> list[str]:
+    """Return the logical ids, each after those that it refers to."""
+    ordered: dict[str, None] = {}
+
+    def visit(name: str, path: tuple[str, ...]) -> None:
+        if name in path:
+            raise ValidationError(message=f"Circular dependency between resources: {', '.join(path)}")
+        if name not in ordered:
+            for needed in _references(resources[name]):
+                if needed in resources:
+                    visit(needed, (*path, name))
+            ordered[name] = None
+
+    for name in resources:
+        visit(name, ())
+    return list(ordered)
+
+
+def _references(value: Any) -> Iterator[str]:
+    if isinstance(value, list):
+        for item in value:
+            yield from _references(item)
+    elif isinstance(value, Mapping):
+        for key, item in value.items():
+            if key in ("Ref", "DependsOn"):
+                yield from [item] if isinstance(item, str) else item
+            elif key == "Fn::GetAtt":
+                yield item[0] if isinstance(item, list) else item.split(".")[0]
+            elif key == "Fn::Sub":
+                text = item[0] if isinstance(item, list) else item
+                yield from _SUBSTITUTION.findall(text)
+            yield from _references(item)

@@ -1,0 +1,240 @@
+"""Endpoints: creating one starts a process that serves the model, deleting it ends the process."""
+
+from __future__ import annotations
+
+import functools
+import socket
+import threading
+import time
+from subprocess import Popen
+from typing import Any
+
+import botocore.session
+import urllib3
+from moto.sagemaker import models
+
+from local.adapters import sagemaker_events
+from local.adapters.sagemaker_actions import Request, answer, backend, invalid
+from local.adapters.sagemaker_jumpstart import MODEL_VARIABLE
+from local.cloud import ACCOUNT_ID, Cloud, require
+
+FakeEndpoint = require(models, "FakeEndpoint")
+FakeEndpointConfig = require(models, "FakeEndpointConfig")
+Model = require(models, "Model")
+require(FakeEndpointConfig, "validate_instance_type")
+
+START_SECONDS = 300.0
+PING_SECONDS = 0.1
+LONGEST_REASON = 1024
+
+
+def install(cloud: Cloud) -> None:
+    endpoints = Endpoints(cloud)
+    FakeEndpointConfig.validate_instance_type = _validate_instance_type
+    answer("create_model", endpoints.create_model)
+    answer("create_endpoint_config", endpoints.create_config)
+    answer("create_endpoint", endpoints.create)
+    answer("delete_endpoint", endpoints.delete)
+    _INSTALLED[id(cloud)] = endpoints
+
+
+def endpoints_of(cloud: Cloud) -> Endpoints:
+    """Return the endpoints that were installed for `cloud`."""
+    return _INSTALLED[id(cloud)]
+
+
+@functools.lru_cache(maxsize=1)
+def instance_types() -> frozenset[str]:
+    """Return every instance type that SageMaker hosts on, as the SDK's own model of the API lists them."""
+    service = botocore.session.get_session().get_service_model("sagemaker")
+    shape: Any = service.shape_for("ProductionVariantInstanceType")
+    return frozenset(shape.enum)
+
+
+def _validate_instance_type(_: Any, instance_type: str) -> None:
+    if instance_type not in instance_types():
+        raise invalid(
+            f"1 validation error detected: Value '{instance_type}' at 'productionVariants.1.member.instanceType' "
+            "failed to satisfy constraint: Member must satisfy enum value set: an ml.* instance type"
+        )
+
+
+class Host:
+    """The process behind an endpoint, and a pool of connections to it."""
+
+    def __init__(self, cloud: Cloud, model: str, name: str) -> None:
+        self._cloud = cloud
+        settings = cloud.settings
+        with socket.socket() as probe:
+            probe.bind((settings.host, 0))
+            port = probe.getsockname()[1]
+        self.log = settings.home / "logs/endpoints" / f"{name}.log"
+        self.process: Popen[bytes] = cloud.spawn(
+            [
+                settings.server_python,
+                *("-m", "local.models.serve", "--model", model, "--port", str(port)),
+                *("--cache", settings.project / ".assay/cache/models"),
+            ],
+            environment={**settings.client_environment(), "PYTHONUNBUFFERED": "1"},
+            directory=settings.project,
+            log=self.log,
+        )
+        self.connections = urllib3.HTTPConnectionPool(settings.host, port, maxsize=64, retries=False)
+
+    def wait_until_healthy(self) -> str | None:
+        """Return None when the model answers, else why it does not."""
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline and not self._cloud.stopping.is_set():
+            if self.process.poll() is not None:
+                return f"the container exited with code {self.process.returncode}: {self._last_line()}"
+            try:
+                if self.connections.request("GET", "/ping", timeout=2.0).status == 200:
+                    return None
+            except urllib3.exceptions.HTTPError:
+                time.sleep(PING_SECONDS)
+        return f"the container did not answer within {START_SECONDS:g} seconds"
+
+    def end(self) -> None:
+        self._cloud.terminate(self.process)
+        self.connections.close()
+
+    def _last_line(self) -> str:
+        lines = self.log.read_text(errors="replace").splitlines()
+        return next((line.strip() for line in reversed(lines) if line.strip()), "its log is empty")
+
+
+class Endpoints:
+    """The endpoints of a cloud; moto keeps what describes them, this what runs."""
+
+    def __init__(self, cloud: Cloud) -> None:
+        self._cloud = cloud
+        self._hosts: dict[str, Host] = {}
+        self._lock = threading.Lock()
+
+    def host(self, name: str) -> Host | None:
+        """Return the process that serves an endpoint which is in service."""
+        endpoint = backend(self._cloud).endpoints.get(name)
+        if endpoint is None or endpoint.endpoint_status != "InService":
+            return None
+        return self._hosts.get(name)
+
+    def variant(self, name: str) -> str:
+        return str(backend(self._cloud).endpoints[name].production_variants[0]["VariantName"])
+
+    def create_model(self, request: Request) -> dict[str, Any]:
+        state, name = backend(self._cloud), request["ModelName"]
+        with self._lock:
+            if name in state._models:
+                raise invalid(f'Cannot create already existing model "{state._models[name].arn}".')
+            model = state.create_model(
+                model_name=name,
+                execution_role_arn=request["ExecutionRoleArn"],
+                primary_container=request.get("PrimaryContainer"),
+                vpc_config=request.get("VpcConfig"),
+                containers=request.get("Containers"),
+                tags=request.get("Tags"),
+            )
+            model.enable_network_isolation = request.get("EnableNetworkIsolation", False)
+        return {"ModelArn": model.arn}
+
+    def create_config(self, request: Request) -> dict[str, Any]:
+        state, name = backend(self._cloud), request["EndpointConfigName"]
+        if len(request["ProductionVariants"]) != 1:
+            raise invalid("The local cloud serves an endpoint by exactly one production variant")
+        with self._lock:
+            if name in state.endpoint_configs:
+                arn = state.endpoint_configs[name].endpoint_config_arn
+                raise invalid(f'Cannot create already existing endpoint configuration "{arn}".')
+            config = state.create_endpoint_config(
+                endpoint_config_name=name,
+                production_variants=request["ProductionVariants"],
+                data_capture_config=request.get("DataCaptureConfig"),
+                async_inference_config=request.get("AsyncInferenceConfig"),
+                tags=request.get("Tags"),
+                kms_key_id=request.get("KmsKeyId"),
+            )
+        return {"EndpointConfigArn": config.endpoint_config_arn}
+
+    def create(self, request: Request) -> dict[str, Any]:
+        state, name = backend(self._cloud), request["EndpointName"]
+        with self._lock:
+            if name in state.endpoints:
+                raise invalid(f'Cannot create already existing endpoint "{state.endpoints[name].arn}".')
+            config = state.endpoint_configs.get(request["EndpointConfigName"])
+            if config is None:
+                raise invalid(f'Could not find endpoint configuration "{request["EndpointConfigName"]}".')
+            endpoint = FakeEndpoint(
+                account_id=ACCOUNT_ID,
+                region_name=self._cloud.settings.region,
+                endpoint_name=name,
+                endpoint_config_name=config.endpoint_config_name,
+                production_variants=config.production_variants,
+                data_capture_config=config.data_capture_config,
+                tags=request.get("Tags"),
+            )
+            endpoint.endpoint_status = "Creating"
+            state.endpoints[name] = endpoint
+        sagemaker_events.endpoint_changed(self._cloud, endpoint, "Creating")
+        self._cloud.submit(self._start, endpoint, config.production_variants[0]["ModelName"])
+        return {"EndpointArn": endpoint.arn}
+
+    def delete(self, request: Request) -> dict[str, Any]:
+        state, name = backend(self._cloud), request["EndpointName"]
+        with self._lock:
+            endpoint = state.endpoints.get(name)
+            if endpoint is None:
+                arn = FakeEndpoint.arn_formatter(name, ACCOUNT_ID, self._cloud.settings.region)
+                raise invalid(f'Could not find endpoint "{arn}".')
+            if endpoint.endpoint_status == "Deleting":
+                return {}
+            endpoint.endpoint_status = "Deleting"
+            endpoint.last_modified_time = models.utcnow()
+        sagemaker_events.endpoint_changed(self._cloud, endpoint, "Deleting")
+        self._cloud.submit(self._end, endpoint)
+        return {}
+
+    def _start(self, endpoint: Any, model_name: str) -> None:
+        """Bring an endpoint into service, or say why it cannot be; what was deleted meanwhile stays deleted."""
+        name = endpoint.endpoint_name
+        host, reason = None, None
+        model = self._served_model(model_name)
+        if model is None:
+            reason = f"model {model_name!r} is not one of the local JumpStart models"
+        else:
+            with self._lock:
+                if endpoint.endpoint_status == "Creating":
+                    host = self._hosts[name] = Host(self._cloud, model, name)
+            reason = host.wait_until_healthy() if host else None
+        with self._lock:
+            if endpoint.endpoint_status != "Creating" or self._cloud.stopping.is_set():
+                return
+            endpoint.last_modified_time = models.utcnow()
+            endpoint.endpoint_status = "Failed" if reason else "InService"
+            if reason:
+                endpoint.failure_reason = (
+                    f"The primary container for production variant {self.variant(name)} did not pass the ping health "
+                    f"check: {reason}"
+                )[:LONGEST_REASON]
+                self._hosts.pop(name, None)
+        if host and reason:
+            host.end()
+        sagemaker_events.endpoint_changed(self._cloud, endpoint, endpoint.endpoint_status)
+
+    def _served_model(self, model_name: str) -> str | None:
+        model = backend(self._cloud)._models.get(model_name)
+        if model is None:
+            return None
+        container: dict[str, Any] = model.primary_container or next(iter(model.containers), {})
+        served = (container.get("Environment") or {}).get(MODEL_VARIABLE)
+        return None if served is None else str(served)
+
+    def _end(self, endpoint: Any) -> None:
+        with self._lock:
+            host = self._hosts.pop(endpoint.endpoint_name, None)
+        if host:
+            host.end()
+        with self._lock:
+            backend(self._cloud).endpoints.pop(endpoint.endpoint_name, None)
+
+
+_INSTALLED: dict[int, Endpoints] = {}

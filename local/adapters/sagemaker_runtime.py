@@ -1,0 +1,81 @@
+"""InvokeEndpoint: a request goes to the process that serves the endpoint, and its errors come back as SageMaker's."""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+
+import urllib3
+from werkzeug.wrappers import Request, Response
+
+from local import front
+from local.adapters.sagemaker_endpoints import Endpoints, endpoints_of
+from local.cloud import ACCOUNT_ID, Cloud
+from local.wire_errors import error_response
+
+_PATH = re.compile(r"/endpoints/([^/]+)/invocations")
+_ATTRIBUTES = "X-Amzn-SageMaker-Custom-Attributes"
+LARGEST_PAYLOAD = 6 * 1024 * 1024
+ANSWER_SECONDS = 60.0
+IN_FLIGHT = 64
+
+
+def install(cloud: Cloud) -> None:
+    runtime = Runtime(cloud, endpoints_of(cloud))
+    front.route(lambda request: request.method == "POST" and _PATH.fullmatch(request.path) is not None, runtime.invoke)
+
+
+class Runtime:
+    def __init__(self, cloud: Cloud, endpoints: Endpoints) -> None:
+        self._cloud = cloud
+        self._endpoints = endpoints
+        self._room = threading.BoundedSemaphore(IN_FLIGHT)
+
+    def invoke(self, request: Request) -> Response:
+        found = _PATH.fullmatch(request.path)
+        name = found[1] if found else ""
+        host = self._endpoints.host(name)
+        if host is None:
+            return error_response(
+                request, "ValidationError", f"Endpoint {name} of account {ACCOUNT_ID} not found.", 400
+            )
+        body = request.get_data()
+        if len(body) > LARGEST_PAYLOAD:
+            return error_response(request, "ValidationError", "The payload is larger than 6 MB.", 413)
+        headers = {"Content-Type": request.headers.get("Content-Type") or "application/octet-stream"}
+        for header in ("Accept", _ATTRIBUTES):
+            if header in request.headers:
+                headers[header] = request.headers[header]
+        with self._room:
+            try:
+                answer = host.connections.request(
+                    "POST", "/invocations", body=body, headers=headers, timeout=urllib3.Timeout(total=ANSWER_SECONDS)
+                )
+            except urllib3.exceptions.TimeoutError:
+                return self._model_error(
+                    name, 0, "Your invocation timed out while waiting for a response from container"
+                )
+            except urllib3.exceptions.HTTPError as error:
+                return self._model_error(name, 503, f"the container does not answer: {error}")
+        if answer.status >= 400:
+            return self._model_error(name, answer.status, answer.data.decode(errors="replace"))
+        response = Response(answer.data, content_type=answer.headers.get("Content-Type"))
+        response.headers["x-Amzn-Invoked-Production-Variant"] = self._endpoints.variant(name)
+        if _ATTRIBUTES in answer.headers:
+            response.headers[_ATTRIBUTES] = answer.headers[_ATTRIBUTES]
+        return response
+
+    def _model_error(self, name: str, status: int, message: str) -> Response:
+        """Return SageMaker's ModelError (424), which carries the container's own status and message."""
+        kind = "client" if 400 <= status < 500 else "server"
+        region = self._cloud.settings.region
+        log = f"arn:aws:logs:{region}:{ACCOUNT_ID}:log-group:/aws/sagemaker/Endpoints/{name}"
+        body = {
+            "ErrorCode": "CLIENT_ERROR_FROM_MODEL" if kind == "client" else "SERVER_ERROR_FROM_MODEL",
+            "LogStreamArn": log,
+            "Message": f'Received {kind} error ({status}) from primary with message "{message}".',
+            "OriginalMessage": message,
+            "OriginalStatusCode": status,
+        }
+        return Response(json.dumps(body), 424, {"x-amzn-ErrorType": "ModelError"}, content_type="application/json")

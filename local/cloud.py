@@ -1,0 +1,175 @@
+"""What every adapter of the local cloud is given: where things are, a pool of threads, and the processes it started."""
+
+from __future__ import annotations
+
+import functools
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+ACCOUNT_ID = "123456789012"
+T = TypeVar("T")
+
+
+class LocalCloudError(Exception):
+    """The local cloud cannot carry out what it was asked; the message says what and where."""
+
+
+class UnsupportedError(LocalCloudError):
+    """A resource type, property or language feature that the local cloud does not carry out."""
+
+
+def require(owner: Any, name: str) -> Any:
+    """Return attribute `name` of `owner`, or fail at import: a patched symbol of moto has moved.
+
+    Raises:
+        LocalCloudError: the symbol is not there, so the exact pin of moto no longer holds.
+    """
+    if not hasattr(owner, name):
+        raise LocalCloudError(
+            f"{getattr(owner, '__name__', owner)} has no {name!r}: this adapter was written for moto 5.2.5"
+        )
+    return getattr(owner, name)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Where the local cloud lives. Paths are absolute.
+
+    Attributes:
+        project: root of the repository (template.yaml lies here).
+        home: state of the daemon: pid, log, artefacts, logs of handlers, steps and endpoints.
+        port: TCP port on 127.0.0.1 of the one HTTP front that speaks every AWS API.
+        region: the AWS region that the cloud pretends to be.
+        time_scale: factor on waiting times that are AWS's and not ours (polling, back-off); 1.0 is AWS's own pace.
+    """
+
+    project: Path
+    home: Path
+    port: int
+    region: str = "eu-west-1"
+    time_scale: float = 1.0
+
+    @property
+    def host(self) -> str:
+        return "127.0.0.1"
+
+    @property
+    def endpoint_url(self) -> str:
+        return f"http://{self.host}:{self.port}"
+
+    @property
+    def step_python(self) -> Path:
+        """Interpreter that holds what the evaluation image holds, and nothing of the project."""
+        return self.project / ".venv/envs/step/bin/python"
+
+    @property
+    def lambda_python(self) -> Path:
+        """Interpreter that holds what the Lambda runtime holds: boto3 and the runtime client."""
+        return self.project / ".venv/envs/lambda/bin/python"
+
+    @property
+    def server_python(self) -> Path:
+        """Interpreter of the model servers and the daemon itself."""
+        return Path(sys.executable)
+
+    def client_environment(self) -> dict[str, str]:
+        """Environment that points any AWS SDK at the local cloud, and nowhere else."""
+        return {
+            "AWS_ENDPOINT_URL": self.endpoint_url,
+            "AWS_ACCESS_KEY_ID": "local",
+            "AWS_SECRET_ACCESS_KEY": "local",
+            "AWS_DEFAULT_REGION": self.region,
+            "AWS_REGION": self.region,
+            "AWS_EC2_METADATA_DISABLED": "true",
+            "NO_PROXY": "127.0.0.1,localhost",
+            "HF_HUB_OFFLINE": "1",
+            "HF_EVALUATE_OFFLINE": "1",
+            "HF_DATASETS_OFFLINE": "1",
+            "TRANSFORMERS_OFFLINE": "1",
+            "PIP_NO_INDEX": "1",
+        }
+
+
+@dataclass
+class Cloud:
+    """The running local cloud; one per daemon process."""
+
+    settings: Settings
+    pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(64, thread_name_prefix="cloud"))
+    stopping: threading.Event = field(default_factory=threading.Event)
+    _children: dict[int, subprocess.Popen[bytes]] = field(default_factory=dict)
+    _children_lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def spawn(
+        self, command: Sequence[str | Path], *, environment: Mapping[str, str], directory: Path, log: Path
+    ) -> subprocess.Popen[bytes]:
+        """Start a process in a session of its own, with exactly `environment` and PATH; it ends with the daemon.
+
+        Standard output and error are appended to `log`.
+        """
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with log.open("ab") as sink:
+            process = subprocess.Popen(  # noqa: S603 - the command is ours, never a shell
+                [str(part) for part in command],
+                env={"PATH": os.environ.get("PATH", ""), "LANG": "C.UTF-8", **environment},
+                cwd=directory,
+                stdin=subprocess.DEVNULL,
+                stdout=sink,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        with self._children_lock:
+            self._children = {pid: child for pid, child in self._children.items() if child.poll() is None}
+            self._children[process.pid] = process
+        return process
+
+    def terminate(self, process: subprocess.Popen[bytes], grace_seconds: float = 5.0) -> None:
+        """End a process that `spawn` started, and everything it started, by their session."""
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            try:
+                os.killpg(process.pid, number)
+            except ProcessLookupError:
+                break
+            try:
+                process.wait(grace_seconds)
+                break
+            except subprocess.TimeoutExpired:
+                continue
+        process.poll()
+
+    def close(self) -> None:
+        """End every process that is left, and refuse new work."""
+        self.stopping.set()
+        with self._children_lock:
+            children = list(self._children.values())
+        for child in children:
+            self.terminate(child)
+        self.pool.shutdown(wait=False, cancel_futures=True)
+
+    def submit(self, work: Any, *arguments: Any) -> Future[Any]:
+        """Run `work` in the pool; what it raises is logged by the daemon, never lost."""
+        return self.pool.submit(_logged(work), *arguments)
+
+
+def _logged(work: Any) -> Any:
+    @functools.wraps(work)
+    def run(*arguments: Any) -> Any:
+        try:
+            return work(*arguments)
+        except Exception:
+            import logging
+
+            logging.getLogger("local").exception(
+                "background work failed", extra={"work": getattr(work, "__name__", "?")}
+            )
+            raise
+
+    return run

@@ -1,0 +1,123 @@
+"""A model server, as SageMaker starts one behind an endpoint: `GET /ping` and `POST /invocations`.
+
+python -m local.models.serve --model smollm2-135m-instruct --port 8080 --cache DIR
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Callable, Sequence
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any, Protocol
+
+from local.models.payload import PayloadError, Prompt, read_payload
+
+ATTRIBUTES = "X-Amzn-SageMaker-Custom-Attributes"
+
+
+class Model(Protocol):
+    """Anything that answers prompts, from many threads at once."""
+
+    def answer(self, prompts: Sequence[Prompt]) -> list[str]: ...
+
+
+def _smollm2(options: argparse.Namespace) -> Model:
+    from local.models.smollm2 import SmolLM2
+
+    return SmolLM2(options.cache, options.threads)
+
+
+def _nearest(options: argparse.Namespace) -> Model:
+    from local.models.nearest import NearestNeighbour
+
+    return NearestNeighbour(options.facts, options.threads)
+
+
+def _broken(options: argparse.Namespace) -> Model:
+    raise FileNotFoundError(f"{options.model}: the container holds no weights (this model never starts, on purpose)")
+
+
+MODELS: dict[str, Callable[[argparse.Namespace], Model]] = {
+    "smollm2-135m-instruct": _smollm2,
+    "nearest-neighbour-minilm": _nearest,
+    "broken-model": _broken,
+}
+
+
+class Server(ThreadingHTTPServer):
+    """One thread a connection; a client keeps its connection for many requests."""
+
+    daemon_threads = True
+    request_queue_size = 128
+
+    def __init__(self, port: int, model: Model) -> None:
+        super().__init__(("127.0.0.1", port), Handler)
+        self.model = model
+
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    server: Server
+
+    def do_GET(self) -> None:
+        if self.path == "/ping":
+            self._send(200, {})
+        else:
+            self._send(404, {"error": f"no such path: {self.path}"})
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        if self.path != "/invocations":
+            self._send(404, {"error": f"no such path: {self.path}"})
+            return
+        try:
+            answers = self.server.model.answer(read_payload(body))
+        except PayloadError as error:
+            self._send(400, {"error": str(error)})
+        except Exception as error:  # noqa: BLE001 - a server answers; the traceback is in its log
+            self.log_error("%r", error)
+            self._send(500, {"error": f"{type(error).__name__}: {error}"})
+        else:
+            self._send(200, [{"generated_text": answer} for answer in answers])
+
+    def _send(self, status: int, body: Any) -> None:
+        encoded = json.dumps(body).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(encoded)))
+        # What a caller attaches to a request comes back with its answer, as SageMaker asks of containers.
+        if ATTRIBUTES in self.headers:
+            self.send_header(ATTRIBUTES, self.headers[ATTRIBUTES])
+        self.end_headers()
+        self.wfile.write(encoded)
+
+    def log_request(self, *_: Any) -> None:
+        """Nothing: a line a request would be the whole log."""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Load the model, then listen: who connects finds a model that answers."""
+    parser = argparse.ArgumentParser(prog="local.models.serve", description=__doc__)
+    parser.add_argument("--model", required=True, choices=sorted(MODELS))
+    parser.add_argument("--port", required=True, type=int)
+    parser.add_argument("--cache", type=Path, default=Path(".assay/cache/models"))
+    parser.add_argument("--facts", type=Path, default=Path(__file__).with_name("facts.jsonl"))
+    # Two threads beside another busy process wait for each other at every product: half the cores are faster.
+    parser.add_argument("--threads", type=int, default=max(1, (os.cpu_count() or 1) // 2))
+    options = parser.parse_args(arguments)
+    try:
+        model = MODELS[options.model](options)
+    except (OSError, ValueError) as error:
+        print(f"{type(error).__name__}: {error}", file=sys.stderr)  # noqa: T201 - the log is this stream
+        return 1
+    Server(options.port, model).serve_forever()
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
