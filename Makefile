@@ -30,8 +30,8 @@ build: $(BUILT) ## sam build: the template, its functions and layers, as they wo
 demo: setup build ## run the main job on the local cloud: drop a config, see models compared
 	$(BIN)/assay demo
 
-test: setup build ## every test, end to end included
-	$(BIN)/pytest
+test: setup build ## every test, end to end included, with the network cut off
+	$(BIN)/python tools/offline.py $(BIN)/pytest
 
 test-fast: setup ## only the tests that need no local cloud
 	$(BIN)/pytest tests/unit
@@ -44,7 +44,7 @@ check: setup build $(SAM)/.ready tools/node_modules/.ready ## the whole gate: li
 	$(BIN)/lint-imports
 	$(BIN)/cfn-lint template.yaml
 	$(SAM)/bin/sam validate --lint
-	cd tools && for machine in ../statemachine/*.asl.yaml; do node validate_asl.mjs $$machine || exit 1; done
+	for machine in statemachine/*.asl.yaml; do tools/node_modules/.bin/asl-validator --yaml-path $$machine || exit 1; done
 
 format: setup ## lay out the Python code
 	$(BIN)/ruff check --fix .
@@ -86,8 +86,9 @@ $(SAM)/.ready: requirements/sam.txt
 	touch $@
 
 $(BUILT): template.yaml samconfig.toml $(SOURCES) $(SAM)/.ready $(VENV)/.ready
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(SAM)/bin/sam build --cached --parallel \
-		--parameter-overrides PythonVersion="$$($(BIN)/python -c 'import sys; print("%d.%d" % sys.version_info[:2])')"
+	export PYTHON_VERSION="$$($(BIN)/python -c 'import sys; print("%d.%d" % sys.version_info[:2])')" \
+		&& PATH="$(CURDIR)/$(BIN):$$PATH" $(SAM)/bin/sam build --cached --parallel \
+		--parameter-overrides PythonVersion="$$PYTHON_VERSION"
 	touch $@
 
 tools/node_modules/.ready: tools/package-lock.json

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import boto3
 import requests
 from rich.console import Console
 from rich.table import Table
 
 from local import daemon, deploy
+from local.clients import client
 from local.cloud import LocalCloudError, Settings
 from local.unchecked import UNCHECKED
 
@@ -23,22 +23,16 @@ class Stack:
 
     Attributes:
         outputs: the template's outputs by name.
-        pid: process id of the daemon.
+        pid: process id of the daemon, None when it has just ended.
     """
 
     settings: Settings
     outputs: dict[str, str]
-    pid: int
+    pid: int | None
 
     def client(self, service: str) -> Any:
         """A boto3 client that reaches the local cloud and nothing else."""
-        return boto3.client(
-            service,
-            endpoint_url=self.settings.endpoint_url,
-            region_name=self.settings.region,
-            aws_access_key_id="local",
-            aws_secret_access_key="local",  # noqa: S106 - the local cloud has no secrets
-        )
+        return client(self.settings, service)
 
     def mails(self) -> list[dict[str, Any]]:
         """Every mail that SNS has sent, oldest first."""
@@ -55,20 +49,22 @@ class Stack:
         return items
 
 
-def up(project: Path, home: Path | None = None) -> Stack:
+def up(project: Path) -> Stack:
     """Start the daemon unless it runs, and deploy what `sam build` made.
 
     Raises:
         LocalCloudError: no build, or something in it that the local cloud does not carry out.
     """
-    settings = daemon.status(project, home).settings or daemon.up(project, home)
+    if daemon.status(project).settings is None:
+        daemon.up(project)
+    settings = daemon.settings_of(project)
     outputs = deploy.deploy(settings, parameters={"PythonVersion": f"{sys.version_info[0]}.{sys.version_info[1]}"})
-    return Stack(settings, outputs, daemon.pid_of(project, home))
+    return Stack(settings, outputs, daemon.status(project).pid)
 
 
-def down(project: Path, home: Path | None = None) -> bool:
+def down(project: Path) -> bool:
     """End the daemon with everything it started; whether there was one."""
-    return daemon.down(project, home)
+    return daemon.down(project)
 
 
 def reset(project: Path) -> None:
@@ -103,7 +99,7 @@ def print_logs(project: Path, console: Console, lines: int) -> None:
 
 
 def _print_stack(settings: Settings, console: Console) -> None:
-    stack = Stack(settings, {}, 0)
+    stack = Stack(settings, {}, None)
     for found in stack.client("cloudformation").describe_stacks()["Stacks"]:
         console.print(f"stack {found['StackName']}: {found['StackStatus']}")
         for output in found.get("Outputs", []):

@@ -23,7 +23,8 @@ MODELS = {
     "assay-nearest-neighbour-minilm": "nearest-neighbour-minilm",
     "assay-broken-model": "broken-model",
 }
-INSTANCE_TYPES = ("ml.g5.xlarge", "ml.g5.2xlarge", "ml.g4dn.xlarge", "ml.m5.xlarge", "ml.m5.2xlarge", "ml.c5.2xlarge")
+FAMILIES = ("g4dn", "g5", "g6", "g6e", "p3", "p4d", "p4de", "p5", "inf2", "m5", "m6i", "m7i", "c5", "c6i", "c7i", "r5", "t2")
+INSTANCE_TYPES = tuple(f"ml.{family}.{size}" for family in ("g5", "g4dn", "m5", "c5") for size in ("xlarge", "2xlarge"))
 
 
 def install(cloud: Cloud) -> None:
@@ -31,7 +32,7 @@ def install(cloud: Cloud) -> None:
     bucket = content_bucket(cloud.settings.region)
     if bucket not in storage.buckets:
         storage.create_bucket(bucket, cloud.settings.region)
-    for key, document in content().items():
+    for key, document in content(cloud.settings.region).items():
         storage.put_object(bucket, key, json.dumps(document).encode())
 
 
@@ -39,13 +40,13 @@ def content_bucket(region: str) -> str:
     return f"jumpstart-cache-prod-{region}"
 
 
-def content() -> dict[str, Any]:
+def content(region: str) -> dict[str, Any]:
     """Return every object of the bucket by its key."""
     manifest = [
         {"model_id": model_id, "version": VERSION, "min_version": OLDEST_SDK, "spec_key": _specification_key(model_id)}
         for model_id in MODELS
     ]
-    specifications = {_specification_key(model_id): _specification(model_id) for model_id in MODELS}
+    specifications = {_specification_key(model_id): _specification(model_id, region) for model_id in MODELS}
     return {"models_manifest.json": manifest, "proprietary-sdk-manifest.json": [], **specifications}
 
 
@@ -53,7 +54,9 @@ def _specification_key(model_id: str) -> str:
     return f"community_models/{model_id}/specs_v{VERSION}.json"
 
 
-def _specification(model_id: str) -> dict[str, Any]:
+def _specification(model_id: str, region: str) -> dict[str, Any]:
+    image = f"{ACCOUNT_ID}.dkr.ecr.{region}.amazonaws.com/assay-local-models:{VERSION}"
+    variant = {"regional_properties": {"image_uri": "$model_server"}}
     return {
         "model_id": model_id,
         "url": "",
@@ -61,7 +64,10 @@ def _specification(model_id: str) -> dict[str, Any]:
         "min_sdk_version": OLDEST_SDK,
         "training_supported": False,
         "incremental_training_supported": False,
-        "hosting_ecr_specs": {"framework": "pytorch", "framework_version": "2.6.0", "py_version": "py312"},
+        "hosting_instance_type_variants": {
+            "regional_aliases": {region: {"model_server": image}},
+            "variants": {family: variant for family in FAMILIES},
+        },
         "hosting_artifact_key": f"assay/{model_id}/v{VERSION}/model.tar.gz",
         "hosting_prepacked_artifact_key": f"assay/{model_id}/v{VERSION}/model.tar.gz",
         "hosting_prepacked_artifact_version": VERSION,

@@ -5,9 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from moto.sagemaker.models import sagemaker_backends
-
-from local.cloud import ACCOUNT_ID, UnsupportedError
+from local.cloud import ACCOUNT_ID
 from local.resources.resource import Resource, as_flag, tag_map
 
 
@@ -188,11 +186,7 @@ class ModelPackageGroup(Resource):
         """A group is its name, its description and its tags."""
 
     def remove(self) -> None:
-        # moto has no DeleteModelPackageGroup.
-        packages = self.aws("sagemaker").list_model_packages(ModelPackageGroupName=self.name)
-        if packages["ModelPackageSummaryList"]:
-            raise UnsupportedError(f"{self.name} holds model packages, with which AWS does not delete it")
-        del sagemaker_backends[ACCOUNT_ID][self.cloud.settings.region].model_package_groups[self.name]
+        self.aws("sagemaker").delete_model_package_group(ModelPackageGroupName=self.name)
 
 
 def _document(policy: dict[str, Any]) -> str:

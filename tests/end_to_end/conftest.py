@@ -25,10 +25,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    home = tmp_path_factory.mktemp("cloud")
-    deployed = local_cloud.up(PROJECT, home=home)
-    yield deployed
-    local_cloud.down(PROJECT, home=home)
+    """A cloud of the tests' own, beside the one that a developer may have running."""
+    project = tmp_path_factory.mktemp("project")
+    (PROJECT / ".assay/cache").mkdir(parents=True, exist_ok=True)
+    (project / ".assay").mkdir()
+    for name in (".venv", ".aws-sam", ".assay/cache", "local"):
+        (project / name).symlink_to(PROJECT / name)
+    yield local_cloud.up(project)
+    local_cloud.down(project)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -48,7 +48,7 @@ class Stack:
             TableName="evaluations", Item={name: {"S": value} for name, value in item.items()}
         )
         for queue in (self.bus_queue, self.mail_queue):
-            self.machines.client("sqs").purge_queue(QueueUrl=queue)
+            self._received(queue)
         self.calls.clear()
 
     def answer(self, **answers: Any) -> None:
@@ -94,8 +94,11 @@ class Stack:
         return self._received(self.mail_queue)
 
     def _received(self, queue: str) -> list[dict[str, Any]]:
-        messages = self.machines.client("sqs").receive_message(QueueUrl=queue, MaxNumberOfMessages=10)
-        return [json.loads(message["Body"]) for message in messages.get("Messages", [])]
+        sqs = self.machines.client("sqs")
+        messages = sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10).get("Messages", [])
+        for message in messages:
+            sqs.delete_message(QueueUrl=queue, ReceiptHandle=message["ReceiptHandle"])
+        return [json.loads(message["Body"]) for message in messages]
 
 
 def definition(topic: str) -> dict[str, Any]:
