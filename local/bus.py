@@ -17,7 +17,7 @@ from local.delivery import SENDERS, Delivery, deliver
 from local.event_input import target_input
 from local.event_pattern import matches
 
-_LOG_LENGTH = 5_000
+_LOG_LENGTH = 2_000
 _log: deque[dict[str, Any]] = deque(maxlen=_LOG_LENGTH)
 _log_lock = threading.Lock()
 

@@ -24,6 +24,12 @@ def client(settings: Settings, service: str) -> Any:
         return _client(settings.endpoint_url, settings.region, service)
 
 
+def queue_url(settings: Settings, arn: str) -> str:
+    """Return the URL of the queue `arn` in this cloud."""
+    account, name = arn.split(":")[4:6]
+    return f"{settings.endpoint_url}/{account}/{name}"
+
+
 @functools.lru_cache(maxsize=64)
 def _client(endpoint_url: str, region: str, service: str) -> Any:
     session: Any = boto3.Session(aws_access_key_id="local", aws_secret_access_key="local", region_name=region)  # noqa: S106

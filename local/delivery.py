@@ -16,7 +16,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from local.clients import client
+from local.clients import client, queue_url
 from local.cloud import Cloud, UnsupportedError
 from local.timers import after
 
@@ -94,16 +94,10 @@ def _bury(cloud: Cloud, delivery: Delivery, attempt: int, code: str, message: st
     if exhausted:
         attributes["EXHAUSTED_RETRY_CONDITION"] = exhausted
     client(cloud.settings, "sqs").send_message(
-        QueueUrl=queue_url(cloud, queue),
+        QueueUrl=queue_url(cloud.settings, queue),
         MessageBody=json.dumps(delivery.event) if delivery.event is not None else delivery.payload,
         MessageAttributes={name: {"DataType": "String", "StringValue": value} for name, value in attributes.items()},
     )
-
-
-def queue_url(cloud: Cloud, arn: str) -> str:
-    """Return the URL of the queue `arn` in this cloud."""
-    account, name = arn.split(":")[4:6]
-    return f"{cloud.settings.endpoint_url}/{account}/{name}"
 
 
 def sender(arn: str) -> Sender:
@@ -139,7 +133,9 @@ def _to_queue(cloud: Cloud, delivery: Delivery) -> None:
     if group := (delivery.target.get("SqsParameters") or {}).get("MessageGroupId"):
         arguments["MessageGroupId"] = group
     client(cloud.settings, "sqs").send_message(
-        QueueUrl=queue_url(cloud, delivery.target["Arn"]), MessageBody=_as_message(delivery.payload), **arguments
+        QueueUrl=queue_url(cloud.settings, delivery.target["Arn"]),
+        MessageBody=_as_message(delivery.payload),
+        **arguments,
     )
 
 

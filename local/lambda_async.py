@@ -10,7 +10,7 @@ import time
 from datetime import UTC, datetime
 from typing import Any
 
-from local.clients import client
+from local.clients import client, queue_url
 from local.lambda_pool import ThrottledError
 from local.lambda_service import service
 from local.lambda_worker import Invocation, Outcome, failure
@@ -85,7 +85,7 @@ def _send_record(destination: str, function: Any, record: dict[str, Any], outcom
     body = json.dumps(record)
     kind = destination.split(":")[2]
     if kind == "sqs":
-        client(settings, "sqs").send_message(QueueUrl=queue_url(destination), MessageBody=body)
+        client(settings, "sqs").send_message(QueueUrl=queue_url(settings, destination), MessageBody=body)
     elif kind == "sns":
         client(settings, "sns").publish(TopicArn=destination, Message=body)
     elif kind == "lambda":
@@ -112,12 +112,8 @@ def _send_dead_letter(target: str, invocation: Invocation, outcome: Outcome) -> 
     }
     body = invocation.payload.decode()
     if target.split(":")[2] == "sqs":
-        client(settings, "sqs").send_message(QueueUrl=queue_url(target), MessageBody=body, MessageAttributes=attributes)
+        client(settings, "sqs").send_message(
+            QueueUrl=queue_url(settings, target), MessageBody=body, MessageAttributes=attributes
+        )
     else:
         client(settings, "sns").publish(TopicArn=target, Message=body, MessageAttributes=attributes)
-
-
-def queue_url(arn: str) -> str:
-    """Return the URL of the queue `arn` in this cloud."""
-    _, _, _, _, account, name = arn.split(":", 5)
-    return f"{service().cloud.settings.endpoint_url}/{account}/{name}"

@@ -51,6 +51,11 @@ class Pool:
             worker.close()
         return outcome
 
+    def running(self, name: str) -> int:
+        """Return how many invocations of a function are running."""
+        with self._lock:
+            return self._running[name]
+
     def retire(self, name: str) -> None:
         """End the idle processes of a function that was deleted."""
         with self._lock:

@@ -26,14 +26,15 @@ class LambdaService:
         Raises:
             ThrottledError: the function's reserved concurrency is used up.
         """
-        return self.pool.invoke(self._spec(function), invocation, function.reserved_concurrency)
+        return self.pool.invoke(self.spec(function), invocation, function.reserved_concurrency)
 
     def _backend(self) -> Any:
         from moto.awslambda.models import lambda_backends
 
         return lambda_backends[ACCOUNT_ID][self.cloud.settings.region]
 
-    def _spec(self, function: Any) -> FunctionSpec:
+    def spec(self, function: Any) -> FunctionSpec:
+        """Return what a process of `function` (moto's record) is made from."""
         backend = self._backend()
         layers = [backend.layers_versions_by_arn(layer["Arn"]) for layer in function.layers]
         logging_config = function.logging_config

@@ -67,6 +67,7 @@ class Invocation:
 
     payload: bytes
     request_id: str = field(default_factory=lambda: str(uuid.uuid4()))
+    client_context: str = ""
 
 
 class Worker:
@@ -85,7 +86,7 @@ class Worker:
         self._init_error: bytes | None = None
         self._exit_code: int | None = None
         self._server = _RuntimeServer(self)
-        threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+        threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.2}, daemon=True).start()
         self._log = log_path(cloud, spec.name)
         self._scratch = cloud.settings.home / "tmp" / f"{spec.name}-{next(_numbers)}"
         self._scratch.mkdir(parents=True, exist_ok=True)
@@ -252,6 +253,8 @@ class _RuntimeHandler(BaseHTTPRequestHandler):
             "Lambda-Runtime-Invoked-Function-Arn": self.server.worker.spec.arn,
             "Lambda-Runtime-Trace-Id": f"Root=1-{int(time.time()):08x}-{uuid.uuid4().hex[:24]};Sampled=0",
         }
+        if invocation.client_context:
+            headers["Lambda-Runtime-Client-Context"] = invocation.client_context
         self._answer(200, invocation.payload, headers)
 
     def do_POST(self) -> None:

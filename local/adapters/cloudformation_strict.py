@@ -35,7 +35,6 @@ require(_ResourceMap, "update")
 require(parsing, "resource_class_from_type")
 require(parsing, "resource_name_property_from_type")
 require(parsing, "generate_resource_name")
-require(parsing, "parse_and_update_resource")
 
 
 def install(cloud: Cloud) -> None:

@@ -7,7 +7,6 @@ schedule rules with every event.
 from __future__ import annotations
 
 import json
-import uuid
 from datetime import UTC, datetime
 from typing import Any
 
@@ -88,7 +87,6 @@ def _put_entry(cloud: Cloud, entry: dict[str, Any]) -> dict[str, Any]:
     bus.event_bus(cloud, name.split("/")[-1])
     moment = datetime.fromtimestamp(float(entry["Time"]), UTC) if entry.get("Time") else None
     event = bus.envelope(cloud, entry["Source"], entry["DetailType"], detail, entry.get("Resources") or (), moment)
-    event["id"] = str(uuid.uuid4())
     bus.publish(cloud, event, name)
     return {"EventId": event["id"]}
 
@@ -113,6 +111,8 @@ def _check_target(rule: str, target: dict[str, Any]) -> None:
     if len(given) > 1:
         raise ValidationException(f"Only one of Input, InputPath, or InputTransformer must be provided for {rule}.")
     sender(target["Arn"])
+    if target["Arn"].split(":")[2] == "states" and "RoleArn" not in target:
+        raise ValidationException(f"RoleArn is required for target {target['Arn']}.")
     paths = [target["InputPath"]] if "InputPath" in target else []
     paths += target.get("InputTransformer", {}).get("InputPathsMap", {}).values()
     for path in paths:

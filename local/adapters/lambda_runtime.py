@@ -49,6 +49,8 @@ def install(cloud: Cloud) -> None:
         if kind == "Event":
             enqueue(function, invocation)
             return 202, {"status": "202", "x-amzn-requestid": invocation.request_id}, b""
+        if context := self.headers.get("X-Amz-Client-Context"):
+            invocation.client_context = base64.b64decode(context).decode()
         try:
             outcome = lambda_service.run(function, invocation)
         except ThrottledError:

@@ -10,13 +10,16 @@ import threading
 import time
 from typing import Any
 
-from moto.s3 import models, notifications
+from moto.core.responses import ActionResult
+from moto.s3 import models, notifications, responses
 
 from local import bus, front
 from local.cloud import ACCOUNT_ID, Cloud, UnsupportedError, require
 
 _Event = require(notifications, "S3NotificationEvent")
 _S3Backend = require(models, "S3Backend")
+_S3Response = require(responses, "S3Response")
+_get_bucket_notification = require(_S3Response, "get_bucket_notification")
 _delete_object = require(_S3Backend, "delete_object")
 require(notifications, "send_event")
 require(notifications, "send_test_event")
@@ -92,6 +95,15 @@ def install(cloud: Cloud) -> None:
     def no_test_event(**_: Any) -> None:
         """EventBridge gets no `s3:TestEvent`; queues and topics are not notified by S3 here."""
 
+    def get_bucket_notification(self: Any) -> Any:
+        # moto leaves EventBridge out of the answer.
+        configuration = self.backend.get_bucket_notification_configuration(self.bucket_name)
+        if configuration is None or configuration.event_bridge is None:
+            return _get_bucket_notification(self)
+        self.data["Action"] = "GetBucketNotificationConfiguration"
+        return self.serialized(ActionResult({"EventBridgeConfiguration": {}}))
+
+    _S3Response.get_bucket_notification = get_bucket_notification
     notifications.send_event = send_event
     notifications.send_test_event = no_test_event
     _S3Backend.delete_object = delete_object

@@ -193,6 +193,7 @@ def test_storage_is_there_with_everything_that_the_template_says(running: Any, t
     assert s3.get_public_access_block(Bucket=bucket)["PublicAccessBlockConfiguration"]["BlockPublicAcls"] is True
     assert s3.get_bucket_encryption(Bucket=bucket)["ServerSideEncryptionConfiguration"]["Rules"]
     assert s3.get_bucket_lifecycle_configuration(Bucket=bucket)["Rules"][0]["ID"] == "old"
+    assert "EventBridgeConfiguration" in s3.get_bucket_notification_configuration(Bucket=bucket)
     assert bucket in s3.get_bucket_policy(Bucket=bucket)["Policy"]
     assert dynamodb.describe_time_to_live(TableName=table)["TimeToLiveDescription"]["AttributeName"] == "expires"
     backups = dynamodb.describe_continuous_backups(TableName=table)["ContinuousBackupsDescription"]

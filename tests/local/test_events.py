@@ -272,6 +272,7 @@ def test_rules_and_targets_that_cannot_be_carried_out_are_refused_when_they_are_
         ({"Id": "a", "Arn": "arn:aws:kinesis:eu-west-1:123456789012:stream/s"}, "kinesis"),
         ({"Id": "a", "Arn": queue, "EcsParameters": {"TaskDefinitionArn": "x"}}, "EcsParameters"),
         ({"Id": "a", "Arn": queue, "InputPath": "$..x"}, "InputPath"),
+        ({"Id": "a", "Arn": "arn:aws:states:eu-west-1:123456789012:stateMachine:m"}, "RoleArn is required"),
         ({"Id": "a", "Arn": queue, "InputPath": "$.x", "Input": "{}"}, "Only one of"),
     ):
         with pytest.raises(ClientError, match=fault):

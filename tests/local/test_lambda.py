@@ -88,14 +88,15 @@ def lambda_handler(event, context):
         "found": found, "layered": layered.NAME, "cwd": os.getcwd(), "root": os.environ["LAMBDA_TASK_ROOT"],
         "name": os.environ["AWS_LAMBDA_FUNCTION_NAME"], "own": os.environ["OWN"], "path": sys.path,
         "function": context.function_name, "arn": context.invoked_function_arn,
-        "left": context.get_remaining_time_in_millis(), "memory": context.memory_limit_in_mb,
+        "client": context.client_context and context.client_context.custom, "left": context.get_remaining_time_in_millis(), "memory": context.memory_limit_in_mb,
         "identity": boto3.client("sts").get_caller_identity()["Account"], "event": event,
         "environment": sorted(os.environ),
     }
 """
     layers = ({"python/layered.py": "NAME = 'first'"}, {"python/layered.py": "NAME = 'last'"})
     name = create(source, layers, Environment={"Variables": {"OWN": "mine"}}, MemorySize=512)
-    seen, error = invoke(running, name, {"a": [1, "ü"]})
+    context = base64.b64encode(b'{"custom": {"who": "me"}}').decode()
+    seen, error = invoke(running, name, {"a": [1, "ü"]}, ClientContext=context)
     assert error is None, seen
     assert seen["found"] == []
     assert seen["layered"] == "last"
@@ -103,6 +104,7 @@ def lambda_handler(event, context):
     assert seen["name"] == seen["function"] == name
     assert seen["own"] == "mine"
     assert seen["memory"] == "512"
+    assert seen["client"] == {"who": "me"}
     assert 0 < seen["left"] <= 20_000
     assert seen["identity"] == "123456789012"
     assert seen["event"] == {"a": [1, "ü"]}
@@ -211,7 +213,7 @@ def test_reserved_concurrency_throttles(running: Any, create: Create) -> None:
     functions.put_function_concurrency(FunctionName=name, ReservedConcurrentExecutions=1)
     busy = threading.Thread(target=lambda: invoke(running, name, 3))
     busy.start()
-    eventually(lambda: service().pool._running[name] == 1)
+    eventually(lambda: service().pool.running(name) == 1)
     with pytest.raises(ClientError) as caught:
         functions.invoke(FunctionName=name, Payload="0")
     assert caught.value.response["Error"]["Code"] == "TooManyRequestsException"
@@ -222,7 +224,7 @@ def test_reserved_concurrency_throttles(running: Any, create: Create) -> None:
 def test_an_idle_process_ends_after_some_time(running: Any, create: Create) -> None:
     name = create("import os\ndef lambda_handler(event, context):\n    return os.getpid()\n")
     pool = Pool(running.cloud, idle_seconds=0.2)
-    spec: FunctionSpec = service()._spec(service().function(name))
+    spec: FunctionSpec = service().spec(service().function(name))
     process = json.loads(pool.invoke(spec, Invocation(b"{}")).payload)
     eventually(lambda: not psutil.pid_exists(process))
     with pytest.raises(ThrottledError):

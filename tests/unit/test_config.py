@@ -141,6 +141,8 @@ def test_a_fault_names_its_line_and_key(old: str, new: str, line: int, key: str,
         ("content_template: hello", "content_template", "PROMPT_PLACEHOLDER"),
         ("prompt_template: hello", "prompt_template", "$model_input"),
         ("prompt_template: $model_inputs", "prompt_template", "$model_input"),
+        ("prompt_template: costs $$model_input", "prompt_template", "$model_input"),
+        ("content_template: {PROMPT_PLACEHOLDER: 1}", "content_template", "PROMPT_PLACEHOLDER"),
     ],
 )
 def test_a_template_without_its_placeholder_is_refused(section: str, key: str, message: str) -> None:

@@ -7,7 +7,7 @@ import json
 from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError, EndpointConnectionError, ReadTimeoutError
+from botocore.exceptions import ClientError, EndpointConnectionError, IncompleteReadError, ReadTimeoutError
 
 from assay.aws.endpoint_model import EndpointModel
 from assay.contracts.config import EvaluationSection
@@ -67,6 +67,7 @@ def test_the_request_is_in_jumpstarts_format_and_the_answer_is_found_by_the_conf
         (error("ValidationError", 400), ModelAnswerError),
         (EndpointConnectionError(endpoint_url="http://x"), UnavailableError),
         (ReadTimeoutError(endpoint_url="http://x"), UnavailableError),
+        (IncompleteReadError(actual_bytes=1, expected_bytes=2), UnavailableError),
     ],
 )
 def test_an_error_is_told_apart_by_whether_asking_again_may_help(failure: Exception, expected: type) -> None:

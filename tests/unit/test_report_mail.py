@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from assay.contracts.errors import Fault
 from assay.contracts.results import Comparison, Failure, Mean, ModelOutcome, RankedModel, ScoreSummary
-from assay.report.mail import FailedStep, Mail, completion_mail, failure_mail, rejection_mail
+from assay.report.mail import Mail, completion_mail, rejection_mail
 
 REPORT = "s3://assay-bucket-with-a-long-name/evaluations/demo/9f2c0c8a4f3e4b0d8a5c2e1f7b6d4a39/report.html"
 FILE = REPORT.replace("report.html", "comparison.json")
@@ -125,23 +125,6 @@ def test_one_fault_is_one_fault() -> None:
     assert rejection_mail("k", [Fault("bad")], 1, "s3://b/r").subject == "Assay: refused k: 1 fault"
 
 
-def test_a_failure_mail_names_the_steps_and_what_happens_next() -> None:
-    steps = [FailedStep("deploy-large", "no capacity for ml.g5.xlarge " * 8), FailedStep("evaluate-tiny", "timeout")]
-    mail = failure_mail("support-bot", "9f2c", "Two of six steps failed.", steps)
-    check(mail)
-    assert mail.subject == "Assay: support-bot: the evaluation failed"
-    assert "  - deploy-large: no capacity" in mail.text
-    assert "  - evaluate-tiny: timeout" in mail.text
-    assert "being released" in mail.text
-    assert "  9f2c\n" in mail.text
-
-
-def test_a_failure_without_failed_steps_has_no_list_of_them() -> None:
-    mail = failure_mail("s", "1", "It was stopped.", [])
-    check(mail)
-    assert "Steps that failed" not in mail.text
-
-
 @pytest.mark.parametrize("key", ["configs/Überprüfung.yaml", "configs/a\r\nBcc: x.yaml", "configs/" + "x" * 300, "文"])
 def test_a_subject_is_one_short_line_of_ascii_whatever_the_key(key: str) -> None:
     check(rejection_mail(key, [Fault("bad")], 1, "s3://b/r"))
@@ -149,6 +132,4 @@ def test_a_subject_is_one_short_line_of_ascii_whatever_the_key(key: str) -> None
 
 @given(text=st.text(max_size=300))
 def test_no_text_breaks_a_mail(text: str) -> None:
-    mail = failure_mail("demo", "1", text, [FailedStep("step", text)])
-    check(mail)
     check(rejection_mail(text, [Fault(text, line=1)], 1, "s3://b/r"))

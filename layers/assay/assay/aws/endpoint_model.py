@@ -8,7 +8,7 @@ from typing import Any
 
 import boto3
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
+from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError, IncompleteReadError
 from botocore.exceptions import ConnectionError as NoConnectionError
 
 from assay.contracts.config import EvaluationSection
@@ -59,10 +59,10 @@ class EndpointModel:
             body = self._client.invoke_endpoint(**request)["Body"].read()
         except ClientError as error:
             raise _mapped(error) from error
-        except (NoConnectionError, HTTPClientError) as error:
+        except (NoConnectionError, HTTPClientError, IncompleteReadError) as error:
             raise UnavailableError(str(error)) from error
         except BotoCoreError as error:
-            raise ModelAnswerError(f"the request could not be sent: {error}") from error
+            raise ModelAnswerError(f"the request could not be sent: {type(error).__name__}") from error
         latency_ms = (time.perf_counter() - started) * 1000
         try:
             reply = json.loads(body)
@@ -76,7 +76,8 @@ def _mapped(error: ClientError) -> Exception:
     response: dict[str, Any] = dict(error.response)
     status = int(response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
     original = int(response.get("OriginalStatusCode", 0))
-    message = f"{code}: {error.response['Error']['Message']}"
+    # What a model's container says may quote the prompt; a reason never does.
+    message = f"{code}: the container answered {original}" if code == "ModelError" else f"{code} ({status})"
     if code in _THROTTLES or status == 429 or original == 429:
         return ThrottledError(message)
     if code == "ModelError":

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 import json
-import re
+import string
 from collections import Counter
 from typing import Annotated, Any, Literal
 
@@ -19,7 +19,7 @@ from assay.contracts.algorithms import ALGORITHMS, Algorithm, Direction
 from assay.contracts.errors import Fault, RejectedError
 
 PLACEHOLDER = "PROMPT_PLACEHOLDER"
-PROMPT_VARIABLES = ("$model_input", "$feature", "$prompt")
+PROMPT_VARIABLES = ("model_input", "feature", "prompt")
 
 SuiteName = Annotated[str, Field(pattern=r"^[A-Za-z0-9](-*[A-Za-z0-9]){0,47}$")]
 ModelName = Annotated[str, Field(pattern=r"^[A-Za-z0-9]([._-]*[A-Za-z0-9]){0,47}$")]
@@ -96,17 +96,16 @@ class EvaluationSection(_Section):
     @field_validator("content_template")
     @classmethod
     def _holds_placeholder(cls, value: Any) -> Any:
-        if PLACEHOLDER not in json.dumps(value):
+        if not _stands_in(value):
             raise ValueError(f'"{PLACEHOLDER}" must stand somewhere in it, or the model would never see the prompt')
         return value
 
     @field_validator("prompt_template")
     @classmethod
     def _holds_variable(cls, value: str) -> str:
-        if not any(re.search(rf"{re.escape(name)}(?![A-Za-z0-9_])", value) for name in PROMPT_VARIABLES):
-            raise ValueError(
-                f"one of {', '.join(PROMPT_VARIABLES)} must stand in it, or every prompt would be the same"
-            )
+        if not set(PROMPT_VARIABLES) & set(string.Template(value).get_identifiers()):
+            names = ", ".join(f"${name}" for name in PROMPT_VARIABLES)
+            raise ValueError(f"one of {names} must stand in it, or every prompt would be the same")
         return value
 
 
@@ -330,6 +329,15 @@ def _resolve(node: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
             found: dict[str, Any] = schema["$defs"][choice["$ref"].rsplit("/", 1)[-1]]
             return found
     return node
+
+
+def _stands_in(template: Any) -> bool:
+    """Whether the placeholder stands in a value at any depth; a key is never replaced."""
+    if isinstance(template, dict):
+        return any(_stands_in(item) for item in template.values())
+    if isinstance(template, list):
+        return any(_stands_in(item) for item in template)
+    return isinstance(template, str) and PLACEHOLDER in template
 
 
 def _did_you_mean(found: str, known: Any) -> str:

@@ -29,14 +29,6 @@ class Mail:
     text: str
 
 
-@dataclass(frozen=True)
-class FailedStep:
-    """A step of the pipeline that failed, and why."""
-
-    name: str
-    reason: str
-
-
 def completion_mail(
     comparison: Comparison, *, report_uri: str, comparison_uri: str, model_package_arn: str | None
 ) -> Mail:
@@ -85,27 +77,6 @@ def rejection_mail(subject_key: str, faults: Sequence[Fault], total: int, reject
         _wrap("Mend the file and upload it again under the same key; the evaluation then starts by itself."),
     ]
     return Mail(subject=_subject(f"Assay: refused {subject_key}: {count}"), text=_body(parts))
-
-
-def failure_mail(suite: str, evaluation_id: str, reason: str, failed_steps: Sequence[FailedStep]) -> Mail:
-    """Why an evaluation came to no decision.
-
-    Args:
-        reason: a sentence.
-        failed_steps: steps of the pipeline that failed; empty when none did.
-    """
-    parts = [_wrap(f"The evaluation of {suite} came to no decision. {reason}")]
-    if failed_steps:
-        steps = "\n".join(_bullet(f"{step.name}: {step.reason}") for step in failed_steps)
-        parts.append(f"Steps that failed\n{steps}")
-    parts += [
-        _wrap(
-            "The endpoints that it made are being released. Responses that were written stay where they are. To run it "
-            "again, upload the config or the catalog once more."
-        ),
-        _links(("Evaluation", evaluation_id)),
-    ]
-    return Mail(subject=_subject(f"Assay: {suite}: the evaluation failed"), text=_body(parts))
 
 
 def _ranking(comparison: Comparison) -> str:
