@@ -87,7 +87,7 @@ def show(stack: Stack, dropped: Dropped, console: Console) -> None:
     comparison = Comparison.model_validate_json(comparison_file.read_bytes())
     console.print()
     console.print(_ranking(comparison))
-    console.print(f"[bold]verdict:[/] {comparison.explanation}", soft_wrap=True)
+    console.print(f"[bold]verdict:[/] {comparison.explanation}")
     console.print()
     for name, path in (("report", report), ("comparison", comparison_file), ("mail", _mail(stack, dropped))):
         console.print(f"{name}: {path}", soft_wrap=True)
@@ -126,5 +126,4 @@ def _row(model: RankedModel, comparison: Comparison) -> list[str]:
     interval = "-" if mean is None or mean.low is None else f"{mean.low:.3f} to {mean.high:.3f}"
     latency = "-" if outcome.latency is None else f"{outcome.latency.p50:.0f} ms"
     place = "-" if model.rank is None else str(model.rank)
-    name = model.model if model.ineligible is None else f"{model.model} ({model.ineligible})"
-    return [place, name, score, interval, f"{outcome.answered}/{outcome.records}", latency]
+    return [place, model.model, score, interval, f"{outcome.answered}/{outcome.records}", latency]

@@ -30,5 +30,5 @@ endef
 # A layer is read-only, so Lambda cannot keep what it compiles; without this every cold start compiles the SDK for
 # seconds. The pyc are not checked against their source, whose time a zip does not keep to the second.
 define compile
-	$(PYTHON) -m compileall -q --invalidation-mode unchecked-hash "$(LAYER)"
+	$(PYTHON) -W ignore -m compileall -q --invalidation-mode unchecked-hash "$(LAYER)"
 endef

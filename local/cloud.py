@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import os
 import signal
 import subprocess
@@ -16,6 +17,7 @@ from typing import Any, TypeVar
 
 ACCOUNT_ID = "123456789012"
 T = TypeVar("T")
+_originals: dict[tuple[int, str], tuple[Any, Any]] = {}
 
 
 class LocalCloudError(Exception):
@@ -36,7 +38,15 @@ def require(owner: Any, name: str) -> Any:
         raise LocalCloudError(
             f"{getattr(owner, '__name__', owner)} has no {name!r}: this adapter was written for moto 5.2.5"
         )
+    _originals.setdefault((id(owner), name), (owner, inspect.getattr_static(owner, name)))
     return getattr(owner, name)
+
+
+def restore() -> None:
+    """Undo every patch: give back to moto what `require` was asked for, so that a process can go on without a cloud."""
+    for (_, name), (owner, original) in _originals.items():
+        if inspect.getattr_static(owner, name) is not original:
+            setattr(owner, name, original)
 
 
 @dataclass(frozen=True)

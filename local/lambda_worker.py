@@ -85,6 +85,8 @@ class Worker:
         self._outcome: Outcome | None = None
         self._init_error: bytes | None = None
         self._exit_code: int | None = None
+        self._spawned = self._handed = time.monotonic()
+        self._init_seconds: float | None = None  # until it has been reported
         self._server = _RuntimeServer(self)
         threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.2}, daemon=True).start()
         self._log = log_path(cloud, spec.name)
@@ -105,15 +107,20 @@ class Worker:
 
     def invoke(self, invocation: Invocation) -> Outcome:
         """Run one invocation to its end; a process that timed out or exited is of no use afterwards."""
-        started = time.monotonic()
+        self._handed = time.monotonic()
         outcome = self._run(invocation)
         if len(outcome.payload) > RESPONSE_LIMIT:
             message = f"Response payload size exceeded maximum allowed payload size ({RESPONSE_LIMIT} bytes)."
             outcome = failure("Function.ResponseSizeTooLarge", message)
         self.idle_since = time.monotonic()
-        duration = (self.idle_since - started) * 1000
+        report = (
+            f"REPORT RequestId: {invocation.request_id}\tDuration: {(self.idle_since - self._handed) * 1000:.2f} ms"
+        )
+        if self._init_seconds is not None:
+            report += f"\tInit Duration: {self._init_seconds * 1000:.2f} ms"
+            self._init_seconds = None
         self._write(f"END RequestId: {invocation.request_id}")
-        self._write(f"REPORT RequestId: {invocation.request_id}\tDuration: {duration:.2f} ms")
+        self._write(report)
         return outcome
 
     def close(self) -> None:
@@ -132,14 +139,18 @@ class Worker:
         timeout = self.spec.timeout
         identity = f"RequestId: {invocation.request_id} Error:"
         with self._changed:
-            if not self._changed.wait_for(lambda: self._ready or not self.alive, INIT_SECONDS):
-                return failure("Sandbox.Timedout", f"{identity} Task timed out during the init phase")
+            started = self._changed.wait_for(lambda: self._ready or not self.alive, INIT_SECONDS)
+        if not started:
+            self.close()
+            return failure("Sandbox.Timedout", f"{identity} Task timed out during the init phase")
+        with self._changed:
             if not self.alive:
                 return self._ended(identity)
             self._write(f"START RequestId: {invocation.request_id} Version: $LATEST")
             self._outcome = None
             self._deadline_ms = int((time.time() + timeout) * 1000)
             self._pending = invocation
+            self._handed = time.monotonic()
             self._changed.notify_all()
             finished = self._changed.wait_for(lambda: self._outcome is not None or not self.alive, timeout)
             outcome = self._outcome
@@ -200,6 +211,8 @@ class Worker:
     def next_invocation(self) -> tuple[Invocation, int] | None:
         """Called by the process when it is ready for an event: wait for one; None when there will be no more."""
         with self._changed:
+            if not self._ready:
+                self._init_seconds = time.monotonic() - self._spawned
             self._ready = True
             self._changed.notify_all()
             self._changed.wait_for(lambda: self._pending is not None or self._closed)

@@ -44,11 +44,6 @@ ADAPTERS = (
     "sagemaker_model_packages",
     "sagemaker_pipelines",
     "sagemaker_executions",
-    "sagemaker_jumpstart",
-    "sagemaker_endpoints",
-    "sagemaker_runtime",
-    "sagemaker_model_packages",
-    "sagemaker_tags",
     "cloudformation_strict",
 )
 

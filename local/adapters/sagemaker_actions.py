@@ -70,8 +70,10 @@ def answer(action: str, handler: Answer, *, missing_in_moto: bool = False) -> No
     """
     present = getattr(SageMakerResponse, action, None)
     ours = getattr(present, "is_local", False)
-    if not ours and (present is None) != missing_in_moto:
-        raise LocalCloudError(f"SageMakerResponse.{action}: this adapter was written for moto 5.2.5")
+    if missing_in_moto and present is not None and not ours:
+        raise LocalCloudError(f"SageMakerResponse now has {action!r}: this adapter was written for moto 5.2.5")
+    if not missing_in_moto:
+        require(SageMakerResponse, action)
 
     def respond(self: Any) -> ActionResult:
         return ActionResult(handler(Request(self)))

@@ -23,7 +23,25 @@ MODELS = {
     "assay-nearest-neighbour-minilm": "nearest-neighbour-minilm",
     "assay-broken-model": "broken-model",
 }
-FAMILIES = ("g4dn", "g5", "g6", "g6e", "p3", "p4d", "p4de", "p5", "inf2", "m5", "m6i", "m7i", "c5", "c6i", "c7i", "r5", "t2")
+FAMILIES = (
+    "g4dn",
+    "g5",
+    "g6",
+    "g6e",
+    "p3",
+    "p4d",
+    "p4de",
+    "p5",
+    "inf2",
+    "m5",
+    "m6i",
+    "m7i",
+    "c5",
+    "c6i",
+    "c7i",
+    "r5",
+    "t2",
+)
 INSTANCE_TYPES = tuple(f"ml.{family}.{size}" for family in ("g5", "g4dn", "m5", "c5") for size in ("xlarge", "2xlarge"))
 
 

@@ -18,7 +18,7 @@ import pytest_socket
 from local import bus, server
 from local.adapters.lambda_code import runtime_of
 from local.clients import client
-from local.cloud import Cloud, Settings
+from local.cloud import Cloud, Settings, restore
 from local.deploy import deploy
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -95,6 +95,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     threading.Thread(target=front.serve_forever, daemon=True).start()
     yield Running(cloud)
     server.close(cloud, front)
+    restore()
     os.environ.clear()
     os.environ.update(before)
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from tests.local.conftest import Running
@@ -73,7 +74,7 @@ class Pipelines:
 
     def result(self, arn: str, name: str, step: str) -> Any:
         """Return what a step's function returned."""
-        import cloudpickle
+        import cloudpickle  # type: ignore[import-untyped]
 
         execution = arn.rpartition("/")[2]
         found = self.running.aws("s3").get_object(Bucket=BUCKET, Key=f"{name}/{execution}/{step}/results/payload.pkl")
@@ -89,3 +90,24 @@ def as_step(function: Callable[..., Any], name: str, **options: Any) -> Callable
 
     wrapped: Callable[..., Any] = step(function, name=name, **{**STEP, **options})
     return wrapped
+
+
+def is_running(pid: int) -> bool:
+    """A process that ended but was not waited for (its parent may be the machine's first process) runs no more."""
+    try:
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
+
+
+def processes_of(running: Running, arn: str) -> list[int]:
+    """Return the processes that work in a folder of an execution's steps."""
+    folder = str(running.settings.home / "steps" / arn.rpartition("/")[2])
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if process.status() != psutil.STATUS_ZOMBIE and process.cwd().startswith(folder):
+                found.append(process.pid)
+        except (psutil.NoSuchProcess, psutil.AccessDenied):
+            continue
+    return found

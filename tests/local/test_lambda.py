@@ -88,7 +88,8 @@ def lambda_handler(event, context):
         "found": found, "layered": layered.NAME, "cwd": os.getcwd(), "root": os.environ["LAMBDA_TASK_ROOT"],
         "name": os.environ["AWS_LAMBDA_FUNCTION_NAME"], "own": os.environ["OWN"], "path": sys.path,
         "function": context.function_name, "arn": context.invoked_function_arn,
-        "client": context.client_context and context.client_context.custom, "left": context.get_remaining_time_in_millis(), "memory": context.memory_limit_in_mb,
+        "client": context.client_context and context.client_context.custom,
+        "left": context.get_remaining_time_in_millis(), "memory": context.memory_limit_in_mb,
         "identity": boto3.client("sts").get_caller_identity()["Account"], "event": event,
         "environment": sorted(os.environ),
     }
@@ -211,7 +212,7 @@ def test_reserved_concurrency_throttles(running: Any, create: Create) -> None:
     name = create("import time\ndef lambda_handler(event, context):\n    time.sleep(event)\n")
     functions = running.aws("lambda")
     functions.put_function_concurrency(FunctionName=name, ReservedConcurrentExecutions=1)
-    busy = threading.Thread(target=lambda: invoke(running, name, 3))
+    busy = threading.Thread(target=lambda: invoke(running, name, 1.5))
     busy.start()
     eventually(lambda: service().pool.running(name) == 1)
     with pytest.raises(ClientError) as caught:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,7 +12,7 @@ from botocore.exceptions import ClientError
 
 from local import bus
 from tests.local.conftest import Running, eventually
-from tests.local.sagemaker_support import BUCKET, Pipelines, as_step
+from tests.local.sagemaker_support import BUCKET, Pipelines, as_step, processes_of
 
 TOKEN = "evaluation-" + "0" * 32
 
@@ -36,6 +34,7 @@ def diamond(pipelines: Pipelines) -> str:
     def left(value: dict[str, Any]) -> dict[str, Any]:
         import importlib
         import os
+        import pathlib
         import subprocess
         import sys
         import time
@@ -59,7 +58,7 @@ def diamond(pipelines: Pipelines) -> str:
             "found": found,
             "environment": dict(os.environ),
             "path": sys.path,
-            "directory": os.getcwd(),
+            "directory": str(pathlib.Path.cwd()),
             "pip": installed.returncode,
             "prefix": sys.prefix,
             "ran": (began, time.time()),
@@ -111,16 +110,10 @@ def test_a_step_sees_the_image_and_what_the_definition_ships_and_nothing_of_the_
     seen = pipelines.result(diamond, "diamond", "left")
     settings = pipelines.running.settings
     assert seen["found"] == []
-    allowed = (
-        str(settings.home),
-        str(settings.step_python.parent.parent),
-        "/usr",
-        os.path.realpath(settings.step_python)[:5],
-    )
     project = str(settings.project)
     assert [path for path in seen["path"] if path.startswith(project)] == [
         str(next(settings.step_python.parent.parent.glob("lib/python3.*/site-packages")))
-    ], allowed
+    ]
     assert seen["directory"].startswith(str(settings.home))
     assert seen["prefix"].startswith(str(settings.home))
 
@@ -228,30 +221,24 @@ def test_a_failing_step_stops_what_waits_for_it_and_not_its_neighbours(pipelines
     assert pipelines.describe(arn)["FailureReason"] == "Step failure: One or multiple steps failed."
 
 
-def test_stopping_ends_the_processes_of_running_steps(pipelines: Pipelines, tmp_path: Path) -> None:
-    mark = tmp_path / "pid"
-
-    def endless(place: str) -> None:
-        import os
-        import pathlib
+def test_stopping_ends_the_processes_of_running_steps(pipelines: Pipelines) -> None:
+    def endless() -> None:
         import time
 
-        pathlib.Path(place).write_text(str(os.getpid()))
         time.sleep(600)
 
     def after(value: None) -> None:
         return value
 
-    pipelines.create("endless", [as_step(after, "after")(as_step(endless, "endless")(str(mark)))])
+    pipelines.create("endless", [as_step(after, "after")(as_step(endless, "endless")())])
     arn = pipelines.start("endless")
-    pid = int(eventually(lambda: mark.is_file() and mark.read_text(), timeout=60))
+    eventually(lambda: len(processes_of(pipelines.running, arn)) > 1, timeout=60)
     pipelines.sagemaker.stop_pipeline_execution(PipelineExecutionArn=arn)
     began = time.monotonic()
     assert pipelines.finish(arn) == "Stopped"
     assert time.monotonic() - began < 8
     assert pipelines.steps(arn)["endless"]["StepStatus"] == "Stopped"
-    with pytest.raises(ProcessLookupError):
-        os.kill(pid, 0)
+    assert processes_of(pipelines.running, arn) == []
     told = [
         event["detail"]["currentPipelineExecutionStatus"]
         for event in bus.seen()

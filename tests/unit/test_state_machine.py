@@ -39,7 +39,7 @@ def resource_of(path: Path) -> dict[str, Any]:
     [found] = [
         resource["Properties"]
         for resource in RESOURCES.values()
-        if resource["Properties"].get("DefinitionUri") == f"statemachine/{path.name}"
+        if resource.get("Properties", {}).get("DefinitionUri") == f"statemachine/{path.name}"
     ]
     properties: dict[str, Any] = found
     return properties

@@ -1,0 +1,200 @@
+"""Endpoints are processes: they come into service, answer, fail with a reason, and end when they are deleted."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import textwrap
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from local import bus
+from local.adapters.sagemaker_endpoints import endpoints_of
+from local.adapters.sagemaker_jumpstart import MODEL_VARIABLE
+from tests.local.conftest import Running, eventually
+from tests.local.sagemaker_support import OPT_OUT, ROLE, is_running
+
+NEAREST = "nearest-neighbour-minilm"
+
+
+def create(running: Running, name: str, model: str | None, instance_type: str = "ml.g5.xlarge") -> None:
+    sagemaker = running.aws("sagemaker")
+    environment = {MODEL_VARIABLE: model} if model else {}
+    sagemaker.create_model(
+        ModelName=name, ExecutionRoleArn=ROLE, PrimaryContainer={"Image": "image", "Environment": environment}
+    )
+    variant = {
+        "VariantName": "AllTraffic",
+        "ModelName": name,
+        "InstanceType": instance_type,
+        "InitialInstanceCount": 1,
+        "InitialVariantWeight": 1.0,
+    }
+    sagemaker.create_endpoint_config(EndpointConfigName=name, ProductionVariants=[variant])
+    tags = [{"Key": "assay:evaluation", "Value": "e1"}]
+    sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=name, Tags=tags)
+
+
+def settled(running: Running, name: str) -> dict[str, Any]:
+    """Wait until an endpoint is no longer being created, and describe it."""
+
+    def described() -> dict[str, Any] | None:
+        description: dict[str, Any] = running.aws("sagemaker").describe_endpoint(EndpointName=name)
+        return description if description["EndpointStatus"] != "Creating" else None
+
+    description: dict[str, Any] = eventually(described, timeout=60)
+    return description
+
+
+@pytest.fixture(scope="module")
+def endpoint(running: Running) -> Iterator[str]:
+    create(running, "nearest", NEAREST)
+    assert settled(running, "nearest")["EndpointStatus"] == "InService"
+    yield "nearest"
+    running.aws("sagemaker").delete_endpoint(EndpointName="nearest")
+
+
+def test_an_endpoint_in_service_answers_and_says_which_variant_did(running: Running, endpoint: str) -> None:
+    answer = running.aws("sagemaker-runtime").invoke_endpoint(
+        EndpointName=endpoint,
+        ContentType="application/json",
+        CustomAttributes="accept_eula=true",
+        Body=json.dumps({"inputs": "In which city is the Eiffel Tower?"}),
+    )
+    assert json.loads(answer["Body"].read()) == [{"generated_text": "Paris"}]
+    assert answer["InvokedProductionVariant"] == "AllTraffic"
+    assert answer["CustomAttributes"] == "accept_eula=true"
+    (variant,) = settled(running, endpoint)["ProductionVariants"]
+    assert variant["CurrentInstanceCount"] == 1
+
+
+def test_many_requests_at_once_are_all_answered(running: Running, endpoint: str) -> None:
+    runtime = running.aws("sagemaker-runtime")
+    body = json.dumps({"inputs": "In which city is the Eiffel Tower?"})
+
+    def ask(_: int) -> Any:
+        return json.loads(runtime.invoke_endpoint(EndpointName=endpoint, Body=body)["Body"].read())
+
+    with ThreadPoolExecutor(64) as pool:
+        assert list(pool.map(ask, range(128))) == [[{"generated_text": "Paris"}]] * 128
+
+
+def test_a_payload_that_the_model_refuses_is_a_model_error_with_its_own_status(running: Running, endpoint: str) -> None:
+    with pytest.raises(ClientError) as refused:
+        running.aws("sagemaker-runtime").invoke_endpoint(EndpointName=endpoint, Body=b'{"inputs": 3}')
+    response: dict[str, Any] = dict(refused.value.response)
+    assert response["Error"]["Code"] == "ModelError"
+    assert response["ResponseMetadata"]["HTTPStatusCode"] == 424
+    assert response["OriginalStatusCode"] == 400
+    assert "'inputs' must be" in response["OriginalMessage"]
+
+
+def test_an_endpoint_name_is_taken_until_the_endpoint_is_gone(running: Running, endpoint: str) -> None:
+    sagemaker = running.aws("sagemaker")
+    with pytest.raises(ClientError, match=r"ValidationException.*Cannot create already existing endpoint"):
+        sagemaker.create_endpoint(EndpointName=endpoint, EndpointConfigName=endpoint)
+    with pytest.raises(ClientError, match="Could not find endpoint configuration"):
+        sagemaker.create_endpoint(EndpointName="another", EndpointConfigName="another")
+
+
+def test_an_instance_type_that_aws_does_not_have_is_refused(running: Running) -> None:
+    with pytest.raises(ClientError, match=r"ml\.g5\.huge.*failed to satisfy constraint"):
+        create(running, "huge", NEAREST, instance_type="ml.g5.huge")
+
+
+def test_tags_can_be_added_replaced_listed_and_removed(running: Running, endpoint: str) -> None:
+    sagemaker, arn = running.aws("sagemaker"), settled(running, endpoint)["EndpointArn"]
+    sagemaker.add_tags(ResourceArn=arn, Tags=[{"Key": "assay:owner", "Value": "a"}, {"Key": "x", "Value": "y"}])
+    sagemaker.add_tags(ResourceArn=arn, Tags=[{"Key": "assay:owner", "Value": "b"}])
+    sagemaker.delete_tags(ResourceArn=arn, TagKeys=["x"])
+    assert {tag["Key"]: tag["Value"] for tag in sagemaker.list_tags(ResourceArn=arn)["Tags"]} == {
+        "assay:evaluation": "e1",
+        "assay:owner": "b",
+    }
+    with pytest.raises(ClientError, match="Could not find endpoint"):
+        sagemaker.list_tags(ResourceArn=f"{arn}-not-there")
+
+
+@pytest.mark.parametrize(
+    ("model", "reason"),
+    [("broken-model", "exited with code 1: FileNotFoundError"), (None, "is not one of the local JumpStart models")],
+)
+def test_an_endpoint_that_cannot_start_is_failed_with_the_reason(
+    running: Running, model: str | None, reason: str
+) -> None:
+    name = f"failing-{model}"
+    create(running, name, model)
+    description = settled(running, name)
+    assert description["EndpointStatus"] == "Failed"
+    assert reason in description["FailureReason"]
+    with pytest.raises(ClientError, match="ValidationError"):
+        running.aws("sagemaker-runtime").invoke_endpoint(EndpointName=name, Body=b"{}")
+    running.aws("sagemaker").delete_endpoint(EndpointName=name)
+
+
+def test_a_deleted_endpoint_ends_its_process_and_is_gone(running: Running) -> None:
+    create(running, "short-lived", NEAREST)
+    settled(running, "short-lived")
+    host = endpoints_of(running.cloud).host("short-lived")
+    assert host is not None
+    running.aws("sagemaker").delete_endpoint(EndpointName="short-lived")
+
+    def gone() -> bool:
+        listed = running.aws("sagemaker").list_endpoints(NameContains="short-lived")["Endpoints"]
+        return not listed and not is_running(host.process.pid)
+
+    eventually(gone)
+    with pytest.raises(ClientError, match=r"ValidationError.*not found"):
+        running.aws("sagemaker-runtime").invoke_endpoint(EndpointName="short-lived", Body=b"{}")
+    with pytest.raises(ClientError, match="Could not find endpoint"):
+        running.aws("sagemaker").describe_endpoint(EndpointName="short-lived")
+    told = [
+        event["detail"]["EndpointStatus"]
+        for event in bus.seen()
+        if event["detail-type"] == "SageMaker Endpoint State Change"
+        and event["detail"]["EndpointName"] == "short-lived"
+    ]
+    assert told == ["CREATING", "IN_SERVICE", "DELETING"]
+
+
+def test_the_sdk_deploys_a_jumpstart_model_unchanged_and_refuses_an_unknown_one(
+    running: Running, tmp_path: Path
+) -> None:
+    (tmp_path / "sagemaker.yaml").write_text(OPT_OUT)
+    program = textwrap.dedent(f"""
+        from sagemaker.jumpstart.model import JumpStartModel
+
+        model = JumpStartModel(model_id="assay-broken-model", model_version="*", role={ROLE!r})
+        tags = [{{"Key": "assay:evaluation", "Value": "e1"}}]
+        model.deploy(endpoint_name="from-the-sdk", wait=False, accept_eula=True, tags=tags)
+        try:
+            JumpStartModel(model_id="not-a-model", model_version="*", role={ROLE!r})
+        except ValueError as error:
+            print(error)
+        """)
+    done = subprocess.run(
+        [running.settings.step_python, "-c", program],
+        env={
+            **running.settings.client_environment(),
+            "PATH": os.environ["PATH"],
+            "HOME": str(tmp_path),
+            "SAGEMAKER_USER_CONFIG_OVERRIDE": str(tmp_path / "sagemaker.yaml"),
+        },
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Invalid model ID: 'not-a-model'" in done.stdout
+    description = settled(running, "from-the-sdk")
+    assert "broken-model" in description["FailureReason"]
+    tags = running.aws("sagemaker").list_tags(ResourceArn=description["EndpointArn"])["Tags"]
+    assert {"Key": "assay:evaluation", "Value": "e1"} in tags
+    running.aws("sagemaker").delete_endpoint(EndpointName="from-the-sdk")
