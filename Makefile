@@ -58,7 +58,7 @@ down: ## end the local cloud
 
 clean: ## delete what can be made again
 	-$(BIN)/assay local down
-	rm -rf $(VENV) .aws-sam .assay tools/node_modules
+	rm -rf $(VENV) .aws-sam .aws-sam.log .assay tools/node_modules
 
 $(STEP)/.ready: image/requirements.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)))' \
@@ -86,9 +86,9 @@ $(SAM)/.ready: requirements/sam.txt
 	touch $@
 
 $(BUILT): template.yaml samconfig.toml $(SOURCES) $(SAM)/.ready $(VENV)/.ready
-	export PYTHON_VERSION="$$($(BIN)/python -c 'import sys; print("%d.%d" % sys.version_info[:2])')" \
-		&& PATH="$(CURDIR)/$(BIN):$$PATH" $(SAM)/bin/sam build --cached --parallel \
-		--parameter-overrides PythonVersion="$$PYTHON_VERSION"
+	version=$$($(BIN)/python -c 'import sys; print("%d.%d" % sys.version_info[:2])') && \
+	PATH="$(CURDIR)/$(BIN):$$PATH" PYTHON_VERSION=$$version \
+		$(SAM)/bin/sam build --parameter-overrides PythonVersion=$$version >.aws-sam.log 2>&1 || { cat .aws-sam.log; exit 1; }
 	touch $@
 
 tools/node_modules/.ready: tools/package-lock.json

@@ -84,7 +84,7 @@ def _specification(model_id: str, region: str) -> dict[str, Any]:
         "incremental_training_supported": False,
         "hosting_instance_type_variants": {
             "regional_aliases": {region: {"model_server": image}},
-            "variants": {family: variant for family in FAMILIES},
+            "variants": dict.fromkeys(FAMILIES, variant),
         },
         "hosting_artifact_key": f"assay/{model_id}/v{VERSION}/model.tar.gz",
         "hosting_prepacked_artifact_key": f"assay/{model_id}/v{VERSION}/model.tar.gz",
