@@ -13,18 +13,24 @@ PYTHON := python$(PYTHON_VERSION)
 WHEELS ?= --only-binary=:all: --implementation cp --python-version $(PYTHON_VERSION) \
 	$(foreach tag,manylinux_2_24 manylinux_2_17 manylinux2014 manylinux_2_12 manylinux2010 manylinux_2_5 manylinux1,--platform $(tag)_x86_64)
 
+# Fetched once for a list of requirements, so that a change of the product is built without the network.
+WHEELHOUSE := $(HERE)../.aws-sam/wheels/$(PYTHON_VERSION)-$(shell cksum < requirements.txt | tr " " -)
+PIP := $(PYTHON) -m pip --quiet --disable-pip-version-check
 LAYER = $(ARTIFACTS_DIR)/python
 
 # numpy.testing, which scipy imports, reads one file of numpy's own tests.
 define install
+	test -e "$(WHEELHOUSE)/.complete" || { \
+		$(PIP) download --no-deps $(WHEELS) --dest "$(WHEELHOUSE)" --requirement requirements.txt \
+		&& touch "$(WHEELHOUSE)/.complete"; }
 	rm -rf "$(LAYER)"
-	$(PYTHON) -m pip install --quiet --disable-pip-version-check --no-deps --no-compile $(WHEELS) \
+	$(PIP) install --no-index --find-links "$(WHEELHOUSE)" --no-deps --no-compile $(WHEELS) \
 		--target "$(LAYER)" --requirement requirements.txt
 	rm -rf "$(LAYER)/bin" "$(LAYER)/share"
 	find "$(LAYER)" -type f -path '*/tests/*' ! -path '*/numpy/_core/tests/_natype.py' -delete
-	find "$(LAYER)" -type d -empty -delete
 	find "$(LAYER)" -type f \( -name '*.pyi' -o -name '*.pyx' -o -name '*.pxd' -o -name '*.pxi' \
 		-o -name '*.h' -o -name '*.hpp' -o -name '*.c' -o -name '*.cc' -o -name '*.a' \) -delete
+	find "$(LAYER)" -type d -empty -delete
 endef
 
 # A layer is read-only, so Lambda cannot keep what it compiles; without this every cold start compiles the SDK for

@@ -32,6 +32,7 @@ def install(cloud: Cloud) -> None:
     endpoints = Endpoints(cloud)
     FakeEndpointConfig.validate_instance_type = _validate_instance_type
     answer("create_model", endpoints.create_model)
+    answer("list_models", endpoints.list_models)
     answer("create_endpoint_config", endpoints.create_config)
     answer("create_endpoint", endpoints.create)
     answer("delete_endpoint", endpoints.delete)
@@ -137,6 +138,21 @@ class Endpoints:
             model.enable_network_isolation = request.get("EnableNetworkIsolation", False)
         return {"ModelArn": model.arn}
 
+    def list_models(self, request: Request) -> dict[str, Any]:
+        part = request.get("NameContains", "")
+        found = [model for model in list(backend(self._cloud)._models.values()) if part in model.model_name]
+        by_name = request.get("SortBy") == "Name"
+        found.sort(
+            key=lambda model: model.model_name if by_name else model.creation_time,
+            reverse=request.get("SortOrder") != "Ascending",
+        )
+        page, more = request.page(found)
+        summaries = [
+            {"ModelName": model.model_name, "ModelArn": model.arn, "CreationTime": model.creation_time}
+            for model in page
+        ]
+        return {"Models": summaries, **more}
+
     def create_config(self, request: Request) -> dict[str, Any]:
         state, name = backend(self._cloud), request["EndpointConfigName"]
         if len(request["ProductionVariants"]) != 1:
@@ -153,6 +169,8 @@ class Endpoints:
                 tags=request.get("Tags"),
                 kms_key_id=request.get("KmsKeyId"),
             )
+            # moto keeps a tuple here, which the tagging API then hands out.
+            config.arn = config.endpoint_config_arn
         return {"EndpointConfigArn": config.endpoint_config_arn}
 
     def create(self, request: Request) -> dict[str, Any]:

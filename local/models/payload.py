@@ -17,7 +17,7 @@ Chat = list[dict[str, str]]
 MOST_NEW_TOKENS = 2048
 DEFAULT_NEW_TOKENS = 30
 _PARAMETERS = frozenset(
-    {"max_new_tokens", "temperature", "top_p", "do_sample", "stop", "return_full_text", "seed", "details"}
+    {"max_new_tokens", "temperature", "top_k", "top_p", "do_sample", "stop", "return_full_text", "seed", "details"}
 )
 
 
@@ -31,6 +31,7 @@ class Parameters:
 
     max_new_tokens: int = DEFAULT_NEW_TOKENS
     temperature: float = 1.0
+    top_k: int | None = None
     top_p: float = 1.0
     do_sample: bool = False
     stop: tuple[str, ...] = ()
@@ -114,6 +115,7 @@ def _read_parameters(given: Any) -> Parameters:
     parameters = Parameters(
         max_new_tokens=_number(given, "max_new_tokens", DEFAULT_NEW_TOKENS, 1, MOST_NEW_TOKENS, int),
         temperature=_number(given, "temperature", 1.0, 0.0, 100.0, float),
+        top_k=None if given.get("top_k") is None else _number(given, "top_k", 1, 1, 100_000, int),
         top_p=_number(given, "top_p", 1.0, 0.0, 1.0, float),
         do_sample=_flag(given, "do_sample"),
         stop=tuple(stop),

@@ -168,10 +168,12 @@ def _sampler(work: Work) -> torch.Generator | None:
 
 
 def _pick(logits: torch.Tensor, row: _Row) -> int:
-    """Return the next token: the most probable one, or one drawn from the nucleus that holds `top_p`."""
+    """Return the next token: the most probable one, or one drawn from the `top_k` best that hold `top_p` together."""
     if row.sampler is None:
         return int(logits.argmax())
     probabilities = (logits / row.work.parameters.temperature).softmax(-1)
     ordered, order = probabilities.sort(descending=True)
+    if row.work.parameters.top_k:
+        ordered[row.work.parameters.top_k :] = 0
     ordered[ordered.cumsum(0) - ordered >= row.work.parameters.top_p] = 0
     return int(order[torch.multinomial(ordered, 1, generator=row.sampler)])

@@ -108,6 +108,20 @@ def test_an_instance_type_that_aws_does_not_have_is_refused(running: Running) ->
         create(running, "huge", NEAREST, instance_type="ml.g5.huge")
 
 
+def test_models_and_endpoints_are_listed_in_pages_by_a_part_of_their_name(running: Running, endpoint: str) -> None:
+    sagemaker = running.aws("sagemaker")
+    for number in range(3):
+        sagemaker.create_model(ModelName=f"paged-{number}", ExecutionRoleArn=ROLE, PrimaryContainer={"Image": "image"})
+    pages = sagemaker.get_paginator("list_models").paginate(NameContains="paged", PaginationConfig={"PageSize": 2})
+    found = [[model["ModelName"] for model in page["Models"]] for page in pages]
+    assert [len(page) for page in found] == [2, 1]
+    assert {name for page in found for name in page} == {"paged-0", "paged-1", "paged-2"}
+    with pytest.raises(ClientError, match="Cannot create already existing model"):
+        sagemaker.create_model(ModelName="paged-0", ExecutionRoleArn=ROLE, PrimaryContainer={"Image": "image"})
+    listed = sagemaker.list_endpoints(NameContains=endpoint, StatusEquals="InService")["Endpoints"]
+    assert [item["EndpointName"] for item in listed] == [endpoint]
+
+
 def test_tags_can_be_added_replaced_listed_and_removed(running: Running, endpoint: str) -> None:
     sagemaker, arn = running.aws("sagemaker"), settled(running, endpoint)["EndpointArn"]
     sagemaker.add_tags(ResourceArn=arn, Tags=[{"Key": "assay:owner", "Value": "a"}, {"Key": "x", "Value": "y"}])
