@@ -69,10 +69,11 @@ $(STEP)/.ready: image/requirements.txt
 	$(STEP)/bin/python $(PIP) --no-deps --requirement image/requirements.txt
 	touch $@
 
-$(VENV)/.ready: $(STEP)/.ready requirements/local.txt pyproject.toml
+$(VENV)/.ready: $(STEP)/.ready requirements/local.txt pyproject.toml local/models/weights.py
 	$(BIN)/python tools/link_step_image.py $(STEP)
 	$(BIN)/python $(PIP) --no-deps --requirement requirements/local.txt
 	$(BIN)/python $(PIP) --no-deps --no-build-isolation --editable .
+	$(BIN)/python -m local.models.weights .assay/cache/models
 	touch $@
 
 $(LAMBDA)/.ready: requirements/lambda.txt

@@ -1,10 +1,14 @@
-"""SmolLM2's weights: they come as a GGUF file inside a package, and are converted once to what loads in a second."""
+"""SmolLM2's weights: they come as a GGUF file inside a package, and are converted once to what loads in a second.
+
+python -m local.models.weights CACHE converts them now, so that the first endpoint does not have to.
+"""
 
 from __future__ import annotations
 
 import fcntl
 import importlib.util
 import shutil
+import sys
 import tempfile
 from importlib.metadata import version
 from pathlib import Path
@@ -53,3 +57,7 @@ def _convert(target: Path) -> None:
         scratch.rename(target)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    smollm2_directory(Path(sys.argv[1]))
