@@ -239,5 +239,7 @@ def test_one_suite_that_is_refused_does_not_stop_the_others(world: World) -> Non
     assert sorted(result.outcome for result in results) == ["rejected", "started"]
 
 
-def test_anything_else_in_the_bucket_concerns_nobody(world: World) -> None:
-    assert world.drop("evaluations/sums/x/report.html", b"") == []
+@pytest.mark.parametrize("key", ["evaluations/sums/x/report.html", "configs/", "catalogs/2026/"])
+def test_anything_else_in_the_bucket_concerns_nobody(world: World, key: str) -> None:
+    assert world.drop(key, b"") == []
+    assert world.announcements.mails == []

@@ -83,6 +83,8 @@ class EvaluationStarter:
 
     def handle(self, drop: ObjectVersion) -> list[Started]:
         """Start what a dropped config or catalog asks for; an evaluation for each suite it concerns."""
+        if drop.key.endswith("/"):  # a folder, as S3's console makes them: an empty object
+            return []
         if drop.key.startswith(CONFIGS):
             return [self._for_suite(drop, config=drop, catalog=None)]
         if drop.key.startswith(CATALOGS):

@@ -109,7 +109,7 @@ def read_scores(objects: Objects, prefix: str) -> ScoreTable:
     """
     keys = sorted(key for key in objects.keys(prefix) if _PART.search(key))
     columns = ["record_id", "algorithm", "score", "value"]
-    parts = [pq.read_table(io.BytesIO(objects.read(key)), columns=columns) for key in keys]
+    parts = [pq.read_table(io.BytesIO(objects.read(key)), columns=columns, use_threads=False) for key in keys]
     if not parts:
         return ScoreTable({})
     table = pa.concat_tables(parts)
