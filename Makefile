@@ -28,7 +28,7 @@ setup: $(VENV)/.ready $(LAMBDA)/.ready $(SAM)/.ready ## install everything into 
 build: $(BUILT) ## sam build: the template, its functions and layers, as they would be deployed
 
 demo: setup build ## run the main job on the local cloud: drop a config, see models compared
-	$(BIN)/assay demo
+	@$(BIN)/assay demo
 
 test: setup build ## every test, end to end included, with the network cut off
 	$(BIN)/python tools/offline.py $(BIN)/pytest
@@ -54,43 +54,48 @@ lock: setup ## write the lock files anew from what is installed
 	$(BIN)/python tools/lock.py
 
 down: ## end the local cloud
-	$(BIN)/assay local down
+	@$(BIN)/assay local down
 
 clean: ## delete what can be made again
 	-$(BIN)/assay local down
 	rm -rf $(VENV) .aws-sam .aws-sam.log .assay tools/node_modules
 
 $(STEP)/.ready: image/requirements.txt
-	$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)))' \
-		|| { echo "Assay needs Python 3.11 or 3.12, with venv; $(PYTHON) is not it" >&2; exit 1; }
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	test -x $(STEP)/bin/python || $(PYTHON) -m venv $(STEP)
-	$(STEP)/bin/python $(PIP) $(TORCH_ARGS) --constraint image/requirements.txt "$$(grep ^torch== image/requirements.txt)"
-	$(STEP)/bin/python $(PIP) --no-deps --requirement image/requirements.txt
-	touch $@
+	@$(PYTHON) -c 'import sys, venv; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)))' \
+		|| { echo "Assay needs Python 3.11 or 3.12 with venv, and $(PYTHON) is not that" >&2; exit 1; }
+	@echo "setting up $(VENV) with $$($(PYTHON) --version): the packages of the evaluation image"
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@test -x $(STEP)/bin/python || $(PYTHON) -m venv $(STEP)
+	@$(STEP)/bin/python $(PIP) $(TORCH_ARGS) --constraint image/requirements.txt "$$(grep ^torch== image/requirements.txt)"
+	@$(STEP)/bin/python $(PIP) --no-deps --requirement image/requirements.txt
+	@touch $@
 
 $(VENV)/.ready: $(STEP)/.ready requirements/local.txt pyproject.toml local/models/weights.py
-	$(BIN)/python tools/link_step_image.py $(STEP)
-	$(BIN)/python $(PIP) --no-deps --requirement requirements/local.txt
-	$(BIN)/python $(PIP) --no-deps --no-build-isolation --editable .
-	$(BIN)/python -m local.models.weights .assay/cache/models
-	touch $@
+	@echo "setting up $(VENV): the local cloud, the command assay, the tools"
+	@$(BIN)/python tools/link_step_image.py $(STEP)
+	@$(BIN)/python $(PIP) --no-deps --requirement requirements/local.txt
+	@$(BIN)/python $(PIP) --no-deps --no-build-isolation --editable .
+	@echo "converting the weights of SmolLM2, once"
+	@TQDM_DISABLE=1 $(BIN)/python -m local.models.weights .assay/cache/models
+	@touch $@
 
 $(LAMBDA)/.ready: requirements/lambda.txt
-	test -x $(LAMBDA)/bin/python || $(PYTHON) -m venv $(LAMBDA)
-	$(LAMBDA)/bin/python $(PIP) --no-deps --requirement requirements/lambda.txt
-	touch $@
+	@test -x $(LAMBDA)/bin/python || $(PYTHON) -m venv $(LAMBDA)
+	@$(LAMBDA)/bin/python $(PIP) --no-deps --requirement requirements/lambda.txt
+	@touch $@
 
 $(SAM)/.ready: requirements/sam.txt
-	test -x $(SAM)/bin/python || $(PYTHON) -m venv $(SAM)
-	$(SAM)/bin/python $(PIP) --no-deps --requirement requirements/sam.txt
-	touch $@
+	@echo "setting up $(SAM): aws-sam-cli"
+	@test -x $(SAM)/bin/python || $(PYTHON) -m venv $(SAM)
+	@$(SAM)/bin/python $(PIP) --no-deps --requirement requirements/sam.txt
+	@touch $@
 
 $(BUILT): template.yaml samconfig.toml $(SOURCES) $(SAM)/.ready $(VENV)/.ready
-	version=$$($(BIN)/python -c 'import sys; print("%d.%d" % sys.version_info[:2])') && \
+	@echo "sam build"
+	@version=$$($(BIN)/python -c 'import sys; print("%d.%d" % sys.version_info[:2])') && \
 	PATH="$(CURDIR)/$(BIN):$$PATH" PYTHON_VERSION=$$version \
 		$(SAM)/bin/sam build --parameter-overrides PythonVersion=$$version >.aws-sam.log 2>&1 || { cat .aws-sam.log; exit 1; }
-	touch $@
+	@touch $@
 
 tools/node_modules/.ready: tools/package-lock.json
 	cd tools && npm ci --no-fund --no-audit --silent

@@ -59,6 +59,7 @@ def run_demo(project: Path, console: Console, *, seconds: float) -> None:
             f"{stack.settings.home / 'mails'}"
         )
     show(stack, dropped, console)
+    stack.rest()
     console.print(
         f"[dim]{time.monotonic() - started:.0f} s in all; the local cloud goes on: assay local down ends it[/]"
     )

@@ -42,11 +42,18 @@ class Stack:
         """The latest events of every bus, oldest first."""
         return self._ask("events")
 
+    def rest(self) -> None:
+        """End the handlers that wait for their next invocation, so that the daemon is all that is left."""
+        self._get("rest")
+
     def _ask(self, what: str) -> list[dict[str, Any]]:
-        answer = requests.get(f"{self.settings.endpoint_url}/_local/{what}", timeout=10, proxies={"http": ""})
-        answer.raise_for_status()
-        items: list[dict[str, Any]] = answer.json()
+        items: list[dict[str, Any]] = self._get(what).json()
         return items
+
+    def _get(self, what: str) -> requests.Response:
+        answer = requests.get(f"{self.settings.endpoint_url}/_local/{what}", timeout=60, proxies={"http": ""})
+        answer.raise_for_status()
+        return answer
 
 
 def up(project: Path) -> Stack:

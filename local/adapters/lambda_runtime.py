@@ -13,8 +13,10 @@ from urllib.parse import unquote
 from moto.awslambda import models, responses
 from moto.awslambda.exceptions import LambdaClientError
 from moto.core import responses as core_responses
+from werkzeug.wrappers import Request, Response
 
 from local.cloud import Cloud, UnsupportedError, require
+from local.front import local_path
 from local.lambda_async import enqueue
 from local.lambda_pool import ThrottledError
 from local.lambda_service import service, start
@@ -35,8 +37,17 @@ _request_id = require(core_responses, "gen_amzn_requestid_long")
 
 
 def install(cloud: Cloud) -> None:
-    """Start the pool of handler processes and put it behind Invoke."""
+    """Start the pool of handler processes and put it behind Invoke.
+
+    `/_local/rest` ends the idle ones now, which else wait some minutes for the next invocation.
+    """
     lambda_service = start(cloud)
+
+    def rest(_request: Request) -> Response:
+        lambda_service.pool.close()
+        return Response(status=204)
+
+    local_path("rest", rest)
 
     def invoke(self: Any) -> tuple[int, dict[str, str], bytes]:
         name = unquote(self.path.rsplit("/", 2)[-2])

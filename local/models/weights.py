@@ -43,6 +43,10 @@ def _convert(target: Path) -> None:
     """Write float32 safetensors beside the tokenizer; the folder appears whole or not at all."""
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaForCausalLM
+    from transformers.utils import logging
+
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
 
     source = str(_package_folder())
     quantised = AutoModelForCausalLM.from_pretrained(source, gguf_file=GGUF, dtype=torch.float32)

@@ -80,14 +80,13 @@ def test_the_two_prompts_shared_one_endpoint(cloud: Cloud, finished: Finished) -
     assert outcomes["nearest-neighbour"] != "smollm2-135m-instruct"
 
 
-def test_no_endpoint_and_no_model_server_is_left(cloud: Cloud, finished: Finished) -> None:
+def test_no_endpoint_and_no_process_but_the_daemon_is_left(cloud: Cloud, finished: Finished) -> None:
     sagemaker = cloud.stack.client("sagemaker")
     assert cloud.endpoints() == []
     assert sagemaker.list_endpoint_configs()["EndpointConfigs"] == []
     assert sagemaker.list_models()["Models"] == []
-    daemon = psutil.Process(cloud.stack.pid)
-    servers = [child for child in daemon.children(recursive=True) if "local.models" in " ".join(child.cmdline())]
-    assert servers == []
+    cloud.stack.rest()
+    assert [child.cmdline() for child in psutil.Process(cloud.stack.pid).children(recursive=True)] == []
 
 
 def test_the_winner_is_registered_and_waits_for_approval(cloud: Cloud, finished: Finished) -> None:
