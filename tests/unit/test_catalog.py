@@ -7,7 +7,7 @@ import json
 import pytest
 
 from assay.contracts.catalog import MAX_FAULTS_SHOWN, Record, read_catalog
-from assay.contracts.config import DatasetSection
+from assay.contracts.dataset import DatasetSection
 from assay.contracts.errors import RejectedError
 
 DATASET = DatasetSection(

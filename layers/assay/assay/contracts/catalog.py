@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from assay.contracts.config import DatasetSection
+from assay.contracts.dataset import DatasetSection
 from assay.contracts.errors import Fault, RejectedError
 
 MAX_FAULTS_SHOWN = 100

@@ -12,11 +12,13 @@ import string
 from collections import Counter
 from typing import Annotated, Any, Literal
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import AliasChoices, Field, ValidationError, field_validator, model_validator
 
 from assay.contracts import yaml_positions
 from assay.contracts.algorithms import ALGORITHMS, Algorithm, Direction
+from assay.contracts.dataset import DatasetSection
 from assay.contracts.errors import Fault, RejectedError
+from assay.contracts.section import Section
 
 PLACEHOLDER = "PROMPT_PLACEHOLDER"
 PROMPT_VARIABLES = ("model_input", "feature", "prompt")
@@ -26,47 +28,20 @@ ModelName = Annotated[str, Field(pattern=r"^[A-Za-z0-9]([._-]*[A-Za-z0-9]){0,47}
 EndpointName = Annotated[str, Field(pattern=r"^[A-Za-z0-9](-*[A-Za-z0-9]){0,62}$")]
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, populate_by_name=True)
-
-
-class PipelineSection(_Section):
+class PipelineSection(Section):
     """The suite. `name` is the suite's name everywhere: in S3, in events and in the pipeline's name."""
 
     name: SuiteName
 
 
-class DatasetSection(_Section):
-    """The catalog, and where its fields lie.
-
-    Attributes:
-        input_data_location: `s3://bucket/key` in the stack's bucket, or a key with or without its `catalogs/`.
-        num_records: ask only this many records, drawn with `seed`; None asks every one.
-    """
-
-    dataset_name: str = ""
-    input_data_location: str = Field(min_length=1)
-    dataset_mime_type: Literal["jsonlines", "application/jsonlines"] = "jsonlines"
-    model_input_key: str = Field("model_input", min_length=1)
-    target_output_key: str = Field("target_output", min_length=1)
-    category_key: str | None = None
-    num_records: Annotated[int, Field(ge=1)] | None = None
-    seed: int = 0
-
-    def catalog_key(self) -> str:
-        """Key of the catalog in the stack's bucket, or the whole `s3://` URI where one is given."""
-        location = self.input_data_location
-        return location if location.startswith(("s3://", "catalogs/")) else f"catalogs/{location}"
-
-
-class DeploymentSection(_Section):
+class DeploymentSection(Section):
     """How many instances, of which type, serve the model."""
 
     instance_type: str = Field(pattern=r"^ml\.[a-z0-9-]+\.[a-z0-9]+$")
     num_instances: Annotated[int, Field(ge=1, le=64)] = 1
 
 
-class EvaluationSection(_Section):
+class EvaluationSection(Section):
     """How a record becomes a request, and a reply becomes a response.
 
     Attributes:
@@ -109,13 +84,13 @@ class EvaluationSection(_Section):
         return value
 
 
-class RegisterSection(_Section):
+class RegisterSection(Section):
     """Where this model is registered, when it is not the suite's own group."""
 
     model_package_group_name: EndpointName
 
 
-class ModelSection(_Section):
+class ModelSection(Section):
     """One candidate.
 
     Attributes:
@@ -148,7 +123,7 @@ class ModelSection(_Section):
         return self
 
 
-class AlgorithmSection(_Section):
+class AlgorithmSection(Section):
     """An algorithm of fmeval, by its class name. `module` and `config` may only repeat what is known of it."""
 
     algorithm: str
@@ -185,20 +160,20 @@ class AlgorithmSection(_Section):
         return ALGORITHMS[self.algorithm]
 
 
-class RegistrySection(_Section):
+class RegistrySection(Section):
     """The model package group of the suite; by default a group of the suite's name."""
 
     model_package_group_name: EndpointName
     model_package_group_description: str = ""
 
 
-class SelectionSection(_Section):
+class SelectionSection(Section):
     """What decides. `metric` is a score's name, or `<algorithm>.<score>` where two algorithms give the same."""
 
     metric: str
 
 
-class GateSection(_Section):
+class GateSection(Section):
     """What a winner must pass.
 
     Attributes:
@@ -210,7 +185,7 @@ class GateSection(_Section):
     max_failed: Annotated[float, Field(ge=0, le=1)] = 0.05
 
 
-class LimitsSection(_Section):
+class LimitsSection(Section):
     """Bounds of one evaluation.
 
     Attributes:
@@ -226,7 +201,7 @@ class LimitsSection(_Section):
     evaluate_seconds: Annotated[int, Field(ge=60, le=432_000)] = 86_400
 
 
-class SuiteConfig(_Section):
+class SuiteConfig(Section):
     """A whole config."""
 
     pipeline: PipelineSection
