@@ -41,8 +41,8 @@ def run_demo(project: Path, console: Console, *, seconds: float) -> None:
     started = time.monotonic()
     console.print("[bold]starting the local cloud[/] and deploying template.yaml into it")
     stack = local_cloud.up(project)
-    console.print(
-        f"{time.monotonic() - started:6.1f} s  serving at {stack.settings.endpoint_url}; IAM and quotas are not checked here"
+    elapsed = time.monotonic() - started
+    console.print(f"{elapsed:6.1f} s  serving at {stack.settings.endpoint_url}; IAM and quotas are not checked here")
     )
     dropped = drop(stack, project / CATALOG, project / CONFIG)
     console.print(
