@@ -43,7 +43,6 @@ def run_demo(project: Path, console: Console, *, seconds: float) -> None:
     stack = local_cloud.up(project)
     elapsed = time.monotonic() - started
     console.print(f"{elapsed:6.1f} s  serving at {stack.settings.endpoint_url}; IAM and quotas are not checked here")
-    )
     dropped = drop(stack, project / CATALOG, project / CONFIG)
     console.print(
         f"{time.monotonic() - started:6.1f} s  dropped catalogs/{Path(CATALOG).name} and configs/{Path(CONFIG).name}"
