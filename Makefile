@@ -18,7 +18,7 @@ export PIP_ROOT_USER_ACTION := ignore
 SOURCES := $(shell find functions layers statemachine -type f -not -name '*.pyc' 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test test-fast check format lock schemas down clean
+.PHONY: help setup build demo test test-fast fuzz check format docs lock down clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -36,6 +36,9 @@ test: setup build ## every test, end to end included, with the network cut off
 test-fast: setup ## only the tests that need no local cloud
 	$(BIN)/pytest tests/unit
 
+fuzz: setup ## put thousands of mutated and random configs and catalogs to the readers
+	ASSAY_FUZZ_EXAMPLES=5000 $(BIN)/pytest tests/fuzz
+
 check: setup build $(SAM)/.ready tools/node_modules/.ready ## the whole gate: lint, format, types, imports, template, state machines
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -49,6 +52,9 @@ check: setup build $(SAM)/.ready tools/node_modules/.ready ## the whole gate: li
 format: setup ## lay out the Python code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+docs: setup ## write the config's JSON Schema and its reference page anew
+	$(BIN)/python tools/generate_docs.py
 
 lock: setup ## write the lock files anew from what is installed
 	$(BIN)/python tools/lock.py

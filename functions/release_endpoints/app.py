@@ -14,17 +14,21 @@ from assay.aws.evaluation_files import EvaluationFiles
 from assay.contracts.conclusion import EvaluationReference, ReleasedEndpoints
 from assay.pipeline.release import release_all
 
+# What is left of the function's time for one more round and the answer.
+RESERVED_SECONDS = 60
+
 logger = Logger()
 metrics = Metrics()
 
 
 @metrics.log_metrics
 @logger.inject_lambda_context(clear_state=True)
-def lambda_handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
+def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Release every endpoint that the evaluation created, and answer which those were."""
     request = EvaluationReference.model_validate(event)
     config = EvaluationFiles(request.paths).config()
-    results = release_all(config, request.evaluation_id, Endpoints(runtime.owner()))
+    seconds = max(0.0, context.get_remaining_time_in_millis() / 1000 - RESERVED_SECONDS)
+    results = release_all(config, request.evaluation_id, Endpoints(runtime.owner()), seconds=seconds)
     answer = ReleasedEndpoints(
         released=[item.endpoint_name for item in results if item.released],
         left={item.endpoint_name: item.reason for item in results if not item.released},

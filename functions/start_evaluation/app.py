@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import platform
+import uuid
 from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any
@@ -78,6 +79,7 @@ def starter() -> EvaluationStarter:
         pipelines=SageMakerPipelines(runtime.pipeline_prefix(), settings),
         announcer=Announcements(Bus(runtime.event_bus_name()), Mailer(runtime.topic_arn())),
         clock=lambda: datetime.now(UTC),
+        new_id=lambda: uuid.uuid4().hex,
         versions={
             "assay": assay.__version__,
             "python": platform.python_version(),

@@ -98,3 +98,12 @@ def test_the_package_is_shipped_whole_and_alone(built: tuple[dict[str, Any], Any
     }
     assert shipped == wanted
     assert all(name.startswith("assay/") for name in shipped)
+
+
+def test_a_deployment_may_wait_for_another_evaluation_and_then_for_its_own_endpoint(
+    built: tuple[dict[str, Any], Any],
+) -> None:
+    definition, _ = built
+    seconds = load_config(CONFIG, "x").limits.deploy_seconds
+    [step] = [step for step in definition["Steps"] if step["Name"] == "deploy-shared"]
+    assert step["Arguments"]["StoppingCondition"]["MaxRuntimeInSeconds"] > 2 * seconds

@@ -103,7 +103,13 @@ algorithms:
         ("capitals.jsonl", "capitals.jsonl\n  num_records: .nan", 5, "dataset.num_records", "finite"),
         ("capitals.jsonl", "capitals.jsonl\n  seed: '1'", 5, "dataset.seed", 'found "1"'),
         ("model_id: some-model", "model_id: some-model\n    model_id: other", 8, "models[0].model_id", "line 7"),
-        ("model_id: some-model", "provider: endpoint", 6, "models[0]", "`endpoint_name`"),
+        (
+            "    model_id: some-model\n    deployment_config:\n      instance_type: ml.m5.xlarge\n",
+            "    provider: endpoint\n",
+            6,
+            "models[0]",
+            "`endpoint_name`",
+        ),
         ("model_id: some-model", "provider: azure", 7, "models[0].provider", "azure"),
         ("    model_id: some-model\n", "", 6, "models[0]", "`model_id`"),
         ("ml.m5.xlarge", "m5.xlarge", 9, "models[0].deployment_config.instance_type", "m5.xlarge"),
@@ -116,10 +122,10 @@ algorithms:
         ),
         ("ml.m5.xlarge", "ml.m5.xlarge\n    endpoint_name: a_b", 10, "models[0].endpoint_name", "a_b"),
         ("ml.m5.xlarge", "ml.m5.xlarge\n    cleanup_endpoint: maybe", 10, "models[0].cleanup_endpoint", "maybe"),
-        ("- FactualKnowledge", "- FactualKnowlege", 11, "algorithms[0].algorithm", "did you mean `FactualKnowledge`?"),
+        ("- FactualKnowledge", "- FactualKnowlege", 11, "algorithms[0]", "did you mean `FactualKnowledge`?"),
         ("- FactualKnowledge", "- algorithm: Toxicity2", 11, "algorithms[0].algorithm", "known: FactualKnowledge"),
         ("- FactualKnowledge", "- FactualKnowledge\n  - FactualKnowledge", 12, "algorithms[1]", "2 times"),
-        ("- FactualKnowledge", "- {algorithm: FactualKnowledge, module: os}", 11, "algorithms[0]", "`module`"),
+        ("- FactualKnowledge", "- {algorithm: FactualKnowledge, module: os}", 11, "algorithms[0].module", "`module`"),
         ("  - FactualKnowledge", "  []", 10, "algorithms", "at least 1"),
         ("- FactualKnowledge", "- FactualKnowledge\nselection: {metric: f1_score}", 12, "selection.metric", "f1_score"),
         ("- FactualKnowledge", "- FactualKnowledge\ngate: {confidence: 1.5}", 12, "gate.confidence", "1.5"),
@@ -188,9 +194,7 @@ def test_every_fault_is_told_at_once() -> None:
     ],
 )
 def test_what_is_not_a_yaml_mapping_is_refused_with_its_line(text: bytes, line: int, message: str) -> None:
-    fault = only_fault(text)
-    assert fault.line == line
-    assert message in fault.message
+    assert (line, True) in [(fault.line, message in fault.message) for fault in rejection(text).faults]
 
 
 def test_a_file_that_is_too_large_is_refused_unread() -> None:

@@ -7,10 +7,13 @@ from typing import Any
 
 import boto3
 import pytest
+from botocore.exceptions import ClientError
 from moto import mock_aws
 
 from assay.aws.endpoints import EndpointFailedError, Endpoints, Released
+from assay.contracts.config import SuiteConfig
 from assay.contracts.errors import TransientError
+from assay.pipeline.release import release_all
 
 MINE, OTHER = "0" * 32, "1" * 32
 
@@ -134,4 +137,136 @@ def test_a_delete_that_is_refused_may_be_tried_again(sagemaker: Any) -> None:
     with pytest.raises(TransientError, match="slow down"):
         Endpoints("assay", client=Refusing()).release("e", MINE)
     assert endpoints.release("e", MINE).released
+    assert left(sagemaker) == (0, 0, 0)
+
+
+def throttled(operation: str) -> ClientError:
+    return ClientError({"Error": {"Code": "ThrottlingException", "Message": "Rate exceeded"}}, operation)
+
+
+def test_a_throttled_look_does_not_end_the_wait() -> None:
+    class Throttling(Described):
+        throttles = 1
+
+        def describe_endpoint(self, **names: str) -> dict[str, str]:
+            if self.throttles:
+                self.throttles -= 1
+                raise throttled("DescribeEndpoint")
+            return super().describe_endpoint(**names)
+
+    client = Throttling({"EndpointStatus": "Creating"}, {"EndpointStatus": "InService"})
+    client.endpoints().wait_in_service("e", 60)
+    assert client.now == pytest.approx(1.5)
+
+
+@pytest.mark.parametrize("operation", ["describe_endpoint", "describe_endpoint_config", "describe_model"])
+def test_a_look_that_is_throttled_while_releasing_may_be_tried_again(sagemaker: Any, operation: str) -> None:
+    create(sagemaker, "e", Endpoints("assay").tags(MINE, "suite"))
+
+    class Throttling:
+        def __getattr__(self, name: str) -> Any:
+            return self._refuse if name == operation else getattr(sagemaker, name)
+
+        def _refuse(self, **_: str) -> None:
+            raise throttled(operation)
+
+    with pytest.raises(TransientError, match="Rate exceeded"):
+        Endpoints("assay", client=Throttling()).release("e", MINE)
+
+
+def test_one_endpoint_that_cannot_be_looked_at_does_not_keep_the_others_running(sagemaker: Any) -> None:
+    section = {"provider": "jumpstart", "model_id": "m", "deployment_config": {"instance_type": "ml.m5.xlarge"}}
+    config = SuiteConfig.model_validate(
+        {
+            "pipeline": {"name": "suite"},
+            "dataset": {"input_data_location": "x.jsonl"},
+            "models": [{**section, "name": name, "endpoint_name": name} for name in ("first", "second")],
+            "algorithms": ["FactualKnowledge"],
+        }
+    )
+    for name in ("first", "second"):
+        create(sagemaker, name, Endpoints("assay").tags(MINE, "suite"))
+
+    class Throttling:
+        def __getattr__(self, name: str) -> Any:
+            return getattr(sagemaker, name)
+
+        def describe_endpoint(self, **names: str) -> Any:
+            if names["EndpointName"] == "first":
+                raise throttled("DescribeEndpoint")
+            return sagemaker.describe_endpoint(**names)
+
+    with pytest.raises(TransientError, match="Rate exceeded"):
+        release_all(config, MINE, Endpoints("assay", client=Throttling()))
+    assert [item["EndpointName"] for item in sagemaker.list_endpoints()["Endpoints"]] == ["first"]
+
+
+class Stubborn:
+    """An endpoint that is being created for a while, and whose first deletes are refused."""
+
+    def __init__(self, sagemaker: Any, creating: int, refusals: int) -> None:
+        self.sagemaker, self.creating, self.refusals, self.now = sagemaker, creating, refusals, 0.0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.sagemaker, name)
+
+    def describe_endpoint(self, **names: str) -> dict[str, Any]:
+        found: dict[str, Any] = self.sagemaker.describe_endpoint(**names)
+        self.creating -= 1
+        return {**found, "EndpointStatus": "Creating"} if self.creating >= 0 else found
+
+    def delete_endpoint(self, **names: str) -> None:
+        self.refusals -= 1
+        if self.refusals >= 0:
+            error = {"Error": {"Code": "ValidationException", "Message": "in use"}}
+            raise self.sagemaker.exceptions.ClientError(error, "DeleteEndpoint")
+        self.sagemaker.delete_endpoint(**names)
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+    def endpoints(self) -> Endpoints:
+        return Endpoints("assay", client=self, sleep=self.sleep, clock=lambda: self.now)
+
+
+def test_an_endpoint_that_is_being_created_is_released_when_it_has_settled(sagemaker: Any) -> None:
+    create(sagemaker, "e", Endpoints("assay").tags(MINE, "suite"))
+    client = Stubborn(sagemaker, creating=3, refusals=2)
+    assert client.endpoints().release_settled("e", MINE, 600).released
+    assert left(sagemaker) == (0, 0, 0)
+
+
+def test_an_endpoint_that_never_settles_is_told(sagemaker: Any) -> None:
+    create(sagemaker, "e", Endpoints("assay").tags(MINE, "suite"))
+    client = Stubborn(sagemaker, creating=10_000, refusals=0)
+    with pytest.raises(TransientError, match="still being created after 600 s"):
+        client.endpoints().release_settled("e", MINE, 600)
+    assert client.now <= 600
+
+
+def test_an_endpoint_says_which_model_it_serves(sagemaker: Any) -> None:
+    endpoints = Endpoints("assay")
+    create(sagemaker, "e", endpoints.tags(MINE, "suite", "some-model:1.0.0"))
+    assert endpoints.served_model("e") == "some-model:1.0.0"
+    assert endpoints.served_model("other") is None
+
+
+def test_releasing_all_tries_again_while_there_is_time(sagemaker: Any) -> None:
+    create(sagemaker, "e", Endpoints("assay").tags(MINE, "suite"))
+    client = Stubborn(sagemaker, creating=0, refusals=2)
+    models = [
+        {"name": "a", "model_id": "m", "endpoint_name": "e", "deployment_config": {"instance_type": "ml.m5.xlarge"}}
+    ]
+    suite = SuiteConfig.model_validate(
+        {
+            "pipeline": {"name": "s"},
+            "dataset": {"input_data_location": "x.jsonl"},
+            "models": models,
+            "algorithms": ["FactualKnowledge"],
+        }
+    )
+    with pytest.raises(TransientError, match="in use"):
+        release_all(suite, MINE, client.endpoints(), clock=lambda: client.now, sleep=client.sleep)
+    results = release_all(suite, MINE, client.endpoints(), seconds=60, clock=lambda: client.now, sleep=client.sleep)
+    assert [item.released for item in results] == [True]
     assert left(sagemaker) == (0, 0, 0)

@@ -153,7 +153,7 @@ class World:
 
 def emitted(config: bytes) -> tuple[str, dict[str, Any]]:
     world = World(objects={"configs/sums.yaml": config, "catalogs/sums.jsonl": CATALOG})
-    starter = EvaluationStarter(world, world, world, world, lambda: datetime.now(UTC), {"assay": "0"})
+    starter = EvaluationStarter(world, world, world, world, lambda: datetime.now(UTC), lambda: "holder", {"assay": "0"})
     starter.handle(ObjectVersion("drops", "configs/sums.yaml", "v1"))
     [(detail_type, detail)] = world.emitted
     return detail_type, json.loads(detail.model_dump_json())

@@ -28,6 +28,7 @@ from assay.contracts.errors import TransientError
 from assay.contracts.evaluation import EvaluationPaths
 from assay.contracts.results import Comparison, Failure, Manifest, ModelOutcome, Response, ScoreRow, SourceObject
 from assay.inference.store import PartStore
+from assay.pipeline.plan import endpoint_name
 from assay.pipeline.release import release_all
 from assay.scoring.score_files import write_scores
 
@@ -330,7 +331,7 @@ def endpoints() -> set[str]:
 
 
 def test_what_the_evaluation_left_running_is_deleted_and_nothing_else(evaluation: Storage) -> None:
-    own = f"sums-lost-{ID[:12]}"
+    own = endpoint_name(config(), config().model("lost"), ID)
     create_endpoint("shared")
     create_endpoint(own)
     create_endpoint("theirs", owner="somebody")
@@ -359,7 +360,7 @@ def test_one_endpoint_that_cannot_be_deleted_does_not_keep_the_others(evaluation
 
     with pytest.raises(TransientError, match="being updated"):
         release_all(config(), ID, Stubborn())
-    assert tried == ["shared", f"sums-lost-{ID[:12]}"]
+    assert tried == ["shared", endpoint_name(config(), config().model("lost"), ID)]
 
 
 # ---- settings

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from assay.contracts.config import SuiteConfig
+import pytest
+
+from assay.contracts.config import PipelineSection, SuiteConfig
 from assay.pipeline.plan import endpoint_name, plan
 
 
@@ -44,3 +46,20 @@ def test_an_endpoint_without_a_name_gets_one_of_its_own_for_each_evaluation() ->
 def test_an_endpoint_keeps_the_name_that_the_config_gives() -> None:
     suite = config({"name": "a", "endpoint_name": "mine"})
     assert endpoint_name(suite, suite.models[0], "0" * 32) == "mine"
+
+
+@pytest.mark.parametrize(
+    ("suite_name", "models"),
+    [
+        ("customer-support-chatbot-germany-production-2026", ("llama-x", "llama-y")),
+        ("suite", ("llama-3.1", "llama-3-1")),
+    ],
+    ids=["a long suite cuts them alike", "they differ only in punctuation"],
+)
+def test_models_of_one_evaluation_never_meet_on_an_endpoint(suite_name: str, models: tuple[str, str]) -> None:
+    first, second = models
+    suite = config({"name": first}, {"name": second})
+    suite = suite.model_copy(update={"pipeline": PipelineSection(name=suite_name)})
+    names = {endpoint_name(suite, model, "a" * 32) for model in suite.models}
+    assert len(names) == 2
+    assert all(len(name) <= 63 for name in names)

@@ -164,9 +164,7 @@ def test_an_algorithm_that_raises_costs_only_its_record() -> None:
 
     first, _, third, fourth = given(scorer)
     assert first.value is None
-    assert first.error is not None
-    assert first.error.startswith("ScoringFailed: ZeroDivisionError: division by zero!!!")
-    assert len(first.error) < 250
+    assert first.error == "ScoringFailed: ZeroDivisionError"
     assert (third.value, third.error, fourth.value) == (1.0, None, 0.0)
 
 

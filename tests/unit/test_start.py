@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from assay.contracts.config import SuiteConfig
+from assay.contracts.config import SuiteConfig, load_config
 from assay.contracts.errors import RejectedError, TransientError
 from assay.contracts.evaluation import ObjectVersion
 from assay.contracts.events import Detail
@@ -45,6 +45,9 @@ class Bucket:
 
     def exists(self, key: str) -> bool:
         return key in self.versions
+
+    def delete(self, key: str) -> None:
+        del self.versions[key]
 
     def read(self, key: str, version_id: str | None = None) -> bytes:
         index = int(version_id[1:]) - 1 if version_id else -1
@@ -135,6 +138,7 @@ class World:
             pipelines=self.pipelines,
             announcer=self.announcements,
             clock=lambda: datetime(2026, 1, 2, tzinfo=UTC),
+            new_id=lambda: "holder",
             versions={"assay": "test"},
         )
 
@@ -162,6 +166,18 @@ def test_a_config_starts_its_suite_when_its_catalog_is_there(world: World) -> No
     assert manifest.records == 2
     assert manifest.catalog.sha256 == hashlib.sha256(CATALOG).hexdigest()
     assert world.event("EvaluationStarted")["data"]["pipeline_execution_arn"] == result.execution_arn
+
+
+def test_each_prompt_template_makes_a_contender_of_each_model(world: World) -> None:
+    world.drop("catalogs/sums.jsonl", CATALOG)
+    templates = b'sums.jsonl, prompt_templates: {plain: "$model_input", polite: "Please: $model_input"}'
+    [result] = world.drop("configs/sums.yaml", CONFIG.replace(b"sums.jsonl", templates))
+    assert world.event("EvaluationStarted")["data"]["models"] == ["m--plain", "m--polite"]
+    written = load_config(world.bucket.read(f"evaluations/sums/{result.evaluation_id}/config.yaml"), "config.yaml")
+    assert [model.evaluation_config.prompt_template for model in written.models] == [
+        "$model_input",
+        "Please: $model_input",
+    ]
 
 
 def test_a_config_waits_for_its_catalog_and_starts_when_it_comes(world: World) -> None:
@@ -237,6 +253,14 @@ def test_one_suite_that_is_refused_does_not_stop_the_others(world: World) -> Non
     world.drop("configs/b.yaml", CONFIG.replace(b"name: sums", b"name: products"))
     results = world.drop("catalogs/sums.jsonl", CATALOG)
     assert sorted(result.outcome for result in results) == ["rejected", "started"]
+
+
+def test_a_config_that_was_deleted_does_not_stop_the_others(world: World) -> None:
+    world.drop("configs/a.yaml", CONFIG)
+    world.drop("configs/b.yaml", CONFIG.replace(b"name: sums", b"name: products"))
+    world.bucket.delete("configs/a.yaml")
+    [result] = world.drop("catalogs/sums.jsonl", CATALOG)
+    assert (result.outcome, result.suite) == ("started", "products")
 
 
 @pytest.mark.parametrize("key", ["evaluations/sums/x/report.html", "configs/", "catalogs/2026/"])

@@ -326,6 +326,16 @@ def test_a_role_is_lent_to_sagemaker_alone() -> None:
         assert statement["Condition"] == {"StringEquals": {"iam:PassedToService": "sagemaker.amazonaws.com"}}
 
 
+def test_the_registry_may_do_each_thing_that_it_does() -> None:
+    source = (PROJECT / "layers/assay/assay/aws/registry.py").read_text()
+    calls = {*re.findall(r"_client\.([a-z_]+)\(", source), *re.findall(r'get_paginator\("([a-z_]+)"\)', source)}
+    wanted = {f"sagemaker:{call.title().replace('_', '')}" for call in calls - {"get_paginator"}}
+    policies = FUNCTIONS["RegisterModelFunction"]["Policies"]
+    allowed = {action for policy in policies for item in policy["Statement"] for action in listed(item["Action"])}
+    assert len(wanted) == 5
+    assert wanted <= allowed
+
+
 def test_nobody_may_delete_an_endpoint_that_assay_did_not_create() -> None:
     deleting = [
         statement

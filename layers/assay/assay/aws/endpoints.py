@@ -10,11 +10,13 @@ from typing import Any
 import boto3
 from botocore.exceptions import ClientError
 
+from assay.aws.faults import transient_faults
 from assay.contracts.errors import TransientError
 
 OWNER_TAG = "assay:owner"
 EVALUATION_TAG = "assay:evaluation"
 SUITE_TAG = "assay:suite"
+MODEL_TAG = "assay:model"
 
 
 class EndpointFailedError(Exception):
@@ -31,7 +33,7 @@ class Released:
 
 
 class Endpoints:
-    """The endpoints of one account and region.
+    """The endpoints of one account and region. A passing fault of SageMaker is a TransientError everywhere.
 
     Args:
         owner: value of the tag `assay:owner` that marks what this stack created.
@@ -51,9 +53,11 @@ class Endpoints:
         self._sleep = sleep
         self._clock = clock
 
-    def tags(self, evaluation_id: str, suite: str) -> list[dict[str, str]]:
-        """Tags for whatever an evaluation creates."""
+    def tags(self, evaluation_id: str, suite: str, model: str = "") -> list[dict[str, str]]:
+        """Tags for whatever an evaluation creates; `model` says which model an endpoint serves, and its version."""
         values = {OWNER_TAG: self._owner, EVALUATION_TAG: evaluation_id, SUITE_TAG: suite}
+        if model:
+            values[MODEL_TAG] = model
         return [{"Key": key, "Value": value} for key, value in values.items()]
 
     def status(self, name: str) -> str | None:
@@ -66,6 +70,11 @@ class Endpoints:
         description = self._describe(name)
         return None if description is None else self._evaluation_of(description["EndpointArn"])
 
+    def served_model(self, name: str) -> str | None:
+        """What the tag `assay:model` says of the endpoint; None when it is not there or has no such tag."""
+        description = self._describe(name)
+        return None if description is None else self._tags_of(description["EndpointArn"]).get(MODEL_TAG)
+
     def wait_in_service(self, name: str, seconds: float, poll_seconds: float = 5.0) -> None:
         """Return once the endpoint is in service.
 
@@ -74,8 +83,12 @@ class Endpoints:
         """
         deadline = self._clock() + seconds
         pause = min(0.5, poll_seconds)
+        status = "unknown"
         while True:
-            description = self._describe(name)
+            try:
+                description = self._describe(name)
+            except TransientError:
+                description = {"EndpointStatus": status}  # a throttled look says nothing of the endpoint
             if description is None:
                 raise EndpointFailedError(f"endpoint {name} does not exist")
             status = description["EndpointStatus"]
@@ -88,6 +101,24 @@ class Endpoints:
             self._sleep(pause)
             pause = min(pause * 2, poll_seconds)
 
+    def release_settled(self, name: str, evaluation_id: str, seconds: float, poll_seconds: float = 10.0) -> Released:
+        """As `release`, but wait for an endpoint that is still being created, and try again what SageMaker refused.
+
+        Raises:
+            TransientError: it could not be released within `seconds`.
+        """
+        deadline = self._clock() + seconds
+        while True:
+            try:
+                if self.status(name) not in {"Creating", "Updating"}:
+                    return self.release(name, evaluation_id)
+                fault = TransientError(f"endpoint {name} was still being created after {seconds:.0f} s")
+            except TransientError as error:
+                fault = error
+            if self._clock() + poll_seconds > deadline:
+                raise fault
+            self._sleep(poll_seconds)
+
     def wait_gone(self, name: str, seconds: float, poll_seconds: float = 5.0) -> bool:
         """Wait until no endpoint has that name; False when one still does after `seconds`."""
         deadline = self._clock() + seconds
@@ -97,6 +128,7 @@ class Endpoints:
             self._sleep(poll_seconds)
         return True
 
+    @transient_faults()
     def release(self, name: str, evaluation_id: str) -> Released:
         """Delete the endpoint, its configuration and its model where this evaluation created them.
 
@@ -122,12 +154,17 @@ class Endpoints:
                 existed = True
         return Released(name, released=existed, reason="" if existed else "nothing was there")
 
+    @transient_faults()
     def _describe(self, name: str) -> dict[str, Any] | None:
         return _found(self._client.describe_endpoint, EndpointName=name)
 
-    def _evaluation_of(self, arn: str) -> str | None:
+    @transient_faults()
+    def _tags_of(self, arn: str) -> dict[str, str]:
         pages = self._client.get_paginator("list_tags").paginate(ResourceArn=arn)
-        tags = {tag["Key"]: tag["Value"] for page in pages for tag in page["Tags"]}
+        return {tag["Key"]: tag["Value"] for page in pages for tag in page["Tags"]}
+
+    def _evaluation_of(self, arn: str) -> str | None:
+        tags = self._tags_of(arn)
         return tags.get(EVALUATION_TAG) if tags.get(OWNER_TAG) == self._owner else None
 
     def _delete(self, operation: str, **names: str) -> None:

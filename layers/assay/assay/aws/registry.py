@@ -111,8 +111,8 @@ class ModelRegistry:
 
     def _create(self, item: Registration) -> str:
         # No InferenceSpecification: it wants the image and the artefact of a model of the account, and the winner's are
-        # JumpStart's, released with its endpoint, or were never ours. A version may have a SourceUri in its stead, and
-        # a specification may be added by UpdateModelPackage once somebody deploys it.
+        # JumpStart's, released with its endpoint, or were never ours. A version with a SourceUri in its stead is what
+        # the SDK sends, too; no account has shown yet that it takes an S3 URI (docs/adr/0005).
         reply = self._client.create_model_package(
             ModelPackageGroupName=item.group,
             ModelPackageDescription=item.description,

@@ -59,8 +59,8 @@ def compare(
     want of an answer or of a score. Eligible models are ranked by the mean of the metric over the records that have it,
     with equal ranks for equal means. The first is the winner; among equals it is the one that the config names first.
     Its verdict is against the next one, on the records that both have. There is no winner when no model is eligible, or
-    when the next model is better than the first on their common records (which happens only when records that failed
-    changed the order of the means).
+    when another eligible model is better than the first on their common records (which happens only when records that
+    failed changed the order of the means).
 
     Args:
         records: records in the catalog.
@@ -206,9 +206,9 @@ def _choice(
     eligible = [item.model for item in ranked if item.rank is not None]
     if len(eligible) < 2:
         return (eligible[0] if eligible else None), None
-    found = next(
-        item.verdict
+    verdicts = {
+        item.second: item.verdict
         for item in differences
-        if (item.algorithm, item.score) == metric and (item.first, item.second) == (eligible[0], eligible[1])
-    )
-    return (None, None) if found == "worse" else (eligible[0], found)
+        if (item.algorithm, item.score) == metric and item.first == eligible[0] and item.second in eligible
+    }
+    return (None, None) if "worse" in verdicts.values() else (eligible[0], verdicts[eligible[1]])

@@ -47,7 +47,8 @@ def explain(
             f"It is the only eligible model of {len(ranked)}, so there is no rival to compare it with.",
         ]
     elif winner is None:
-        first, second = eligible[0].model, eligible[1].model
+        first = eligible[0].model
+        second = next(item.model for item in eligible[1:] if pairs[first, item.model].verdict == "worse")
         behind = _lead(pairs[first, second], direction, sign=-1)
         sentences = [
             f"No model is chosen. {first} has the {best} mean of {metric}, {_score(means[first])}.",

@@ -16,7 +16,7 @@ from sagemaker.workflow.pipeline import Pipeline
 
 from assay.contracts.config import SuiteConfig
 from assay.pipeline import steps, workspace
-from assay.pipeline.plan import PREPROCESS, PlannedEndpoint, plan
+from assay.pipeline.plan import FINETUNE_SECONDS, PREPROCESS, PlannedEndpoint, PlannedModel, plan, plan_given
 
 EVALUATION_PARAMETER = "EvaluationUri"
 
@@ -71,23 +71,31 @@ def build_pipeline(name: str, config: SuiteConfig, settings: StepSettings, boto_
     prepared = job(PREPROCESS, 3600)(steps.preprocess)(evaluation_uri)
 
     def branch(endpoint: PlannedEndpoint) -> Any:
-        deployed = job(endpoint.deploy_step, config.limits.deploy_seconds + 300)(steps.deploy)(
-            evaluation_uri, endpoint.section.name, settings.owner, settings.role_arn, prepared
-        )
+        arguments = [evaluation_uri, endpoint.section.name, settings.owner, settings.role_arn, prepared]
+        if endpoint.finetune_step is not None:
+            arguments.append(job(endpoint.finetune_step, FINETUNE_SECONDS + 600)(steps.finetune)(*arguments))
+        # Twice: it may wait for another evaluation to let the endpoint go, and then for its own to be in service. A job
+        # that SageMaker ends by its time limit would fail the whole pipeline instead of one model.
+        deployed = job(endpoint.deploy_step, 2 * config.limits.deploy_seconds + 300)(steps.deploy)(*arguments)
         evaluated = [
             job(model.step, config.limits.evaluate_seconds + 300)(steps.evaluate)(
                 evaluation_uri, model.name, prepared, deployed
             )
             for model in endpoint.models
         ]
-        return job(endpoint.cleanup_step, 1800)(steps.cleanup)(
+        return job(endpoint.cleanup_step, steps.CLEANUP_SECONDS + 300)(steps.cleanup)(
             evaluation_uri, endpoint.section.name, settings.owner, *evaluated
+        )
+
+    def scored(model: PlannedModel) -> Any:
+        return job(model.step, config.limits.evaluate_seconds + 300)(steps.evaluate)(
+            evaluation_uri, model.name, prepared, None
         )
 
     return Pipeline(
         name=name,
         parameters=[evaluation_uri],
-        steps=[branch(endpoint) for endpoint in plan(config)],
+        steps=[*map(branch, plan(config)), *map(scored, plan_given(config))],
         sagemaker_session=session,
         pipeline_experiment_config=None,
     )

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from dataclasses import dataclass
 
 from assay.contracts.config import ModelSection, SuiteConfig
 
 PREPROCESS = "preprocess"
+FINETUNE_SECONDS = 86_400
 
 
 @dataclass(frozen=True)
@@ -23,9 +25,10 @@ class PlannedEndpoint:
     """One endpoint and the models that share it.
 
     Attributes:
-        name: what identifies it inside the config: `endpoint_name`, or the model's own name.
+        name: what its models have in common: `endpoint_name`, or the model's own name.
         section: the first model that names it; those that follow deploy the same.
         models: every model asked through it, in the config's order.
+        finetune_step: tunes the model before it is deployed; None where the config asks for none.
         keep: whether the config asks to keep it afterwards (`cleanup_endpoint: false`).
     """
 
@@ -34,6 +37,7 @@ class PlannedEndpoint:
     deploy_step: str
     cleanup_step: str
     models: tuple[PlannedModel, ...]
+    finetune_step: str | None = None
 
     @property
     def keep(self) -> bool:
@@ -41,10 +45,12 @@ class PlannedEndpoint:
 
 
 def plan(config: SuiteConfig) -> tuple[PlannedEndpoint, ...]:
-    """Group the models of a config by endpoint, in the config's order."""
+    """Group the models of a config by endpoint, in the config's order; those whose answers are given have none."""
     grouped: dict[str, list[ModelSection]] = {}
     for model in config.models:
-        grouped.setdefault(model.endpoint_name or model.name, []).append(model)
+        if model.provider != "responses":
+            grouped.setdefault(model.endpoint_group, []).append(model)
+    steps = _evaluate_steps(config)
     slug = _Slugs()
     endpoints = []
     for name, models in grouped.items():
@@ -53,22 +59,55 @@ def plan(config: SuiteConfig) -> tuple[PlannedEndpoint, ...]:
             PlannedEndpoint(
                 name=name,
                 section=models[0],
+                finetune_step=f"finetune-{key}" if models[0].finetuning_config else None,
                 deploy_step=f"deploy-{key}",
                 cleanup_step=f"cleanup-{key}",
-                models=tuple(
-                    PlannedModel(model.name, f"evaluate-{slug.of(f'model {model.name}')}") for model in models
-                ),
+                models=tuple(PlannedModel(model.name, steps[model.name]) for model in models),
             )
         )
     return tuple(endpoints)
 
 
+def plan_given(config: SuiteConfig) -> tuple[PlannedModel, ...]:
+    """The models whose answers lie in the catalog: no endpoint, nothing to deploy or to clean up."""
+    steps = _evaluate_steps(config)
+    return tuple(
+        PlannedModel(model.name, steps[model.name]) for model in config.models if model.provider == "responses"
+    )
+
+
+def dependencies(config: SuiteConfig) -> dict[str, tuple[str, ...]]:
+    """The whole pipeline: each step's name, and the steps that it waits for."""
+    waits: dict[str, tuple[str, ...]] = {PREPROCESS: ()}
+    for endpoint in plan(config):
+        if endpoint.finetune_step is not None:
+            waits[endpoint.finetune_step] = (PREPROCESS,)
+            waits[endpoint.deploy_step] = (endpoint.finetune_step, PREPROCESS)
+        else:
+            waits[endpoint.deploy_step] = (PREPROCESS,)
+        for model in endpoint.models:
+            waits[model.step] = (endpoint.deploy_step, PREPROCESS)
+        waits[endpoint.cleanup_step] = tuple(model.step for model in endpoint.models)
+    for model in plan_given(config):
+        waits[model.step] = (PREPROCESS,)
+    return waits
+
+
 def endpoint_name(config: SuiteConfig, model: ModelSection, evaluation_id: str) -> str:
-    """The endpoint's name in SageMaker, at most 63 characters: the config's own, or one that no other run can meet."""
+    """The endpoint's name in SageMaker, at most 63 characters: the config's own, or one that no other run can meet.
+
+    Nor can another model of the run: the readable part may be cut or alike, and two models that met would be asked
+    through one endpoint, the second one's responses coming from the first.
+    """
     if model.endpoint_name is not None:
         return model.endpoint_name
-    stem = re.sub(r"[^A-Za-z0-9]+", "-", f"{config.suite}-{model.name}")[:50].strip("-")
-    return f"{stem}-{evaluation_id[:12]}"
+    stem = re.sub(r"[^A-Za-z0-9]+", "-", f"{config.suite}-{model.endpoint_group}")[:41].strip("-")
+    return f"{stem}-{hashlib.sha256(model.endpoint_group.encode()).hexdigest()[:8]}-{evaluation_id[:12]}"
+
+
+def _evaluate_steps(config: SuiteConfig) -> dict[str, str]:
+    slug = _Slugs()
+    return {model.name: f"evaluate-{slug.of(model.name)}" for model in config.models}
 
 
 class _Slugs:
@@ -78,10 +117,9 @@ class _Slugs:
         self._taken: dict[str, str] = {}
 
     def of(self, name: str) -> str:
-        kind, _, bare = name.rpartition(" ")
-        stem = re.sub(r"[^A-Za-z0-9]+", "-", bare).strip("-")[:50]
+        stem = re.sub(r"[^A-Za-z0-9]+", "-", name).strip("-")[:50]
         for suffix in ("", *(f"-{number}" for number in range(2, 1000))):
             candidate = f"{stem}{suffix}"
-            if self._taken.setdefault(f"{kind} {candidate}", name) == name:
+            if self._taken.setdefault(candidate, name) == name:
                 return candidate
         raise ValueError(f"no step name left for {name!r}")

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from typing import Protocol, TypeVar
 
 from assay.contracts.config import SuiteConfig
 from assay.contracts.errors import TransientError
 from assay.pipeline.plan import endpoint_name, plan
 
+POLL_SECONDS = 10.0
 Released_co = TypeVar("Released_co", covariant=True)
 
 
@@ -17,20 +20,40 @@ class Endpoints(Protocol[Released_co]):
     def release(self, name: str, evaluation_id: str, /) -> Released_co: ...
 
 
-def release_all(config: SuiteConfig, evaluation_id: str, endpoints: Endpoints[Released_co]) -> list[Released_co]:
+def release_all(
+    config: SuiteConfig,
+    evaluation_id: str,
+    endpoints: Endpoints[Released_co],
+    *,
+    seconds: float = 0,
+    clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,
+) -> list[Released_co]:
     """Release each endpoint of the config, also one that the config keeps: that is for an evaluation with a result.
+
+    Args:
+        seconds: how long to try again what could not be released. SageMaker deletes no endpoint that it is creating.
 
     Raises:
         TransientError: some could not be released; all were tried.
     """
-    results, faults = [], []
-    for planned in plan(config):
-        if planned.section.provider == "endpoint":
-            continue
-        try:
-            results.append(endpoints.release(endpoint_name(config, planned.section, evaluation_id), evaluation_id))
-        except TransientError as error:
-            faults.append(str(error))
-    if faults:
-        raise TransientError("; ".join(faults))
-    return results
+    deadline = clock() + seconds
+    left = [
+        endpoint_name(config, planned.section, evaluation_id)
+        for planned in plan(config)
+        if planned.section.provider != "endpoint"
+    ]
+    results: list[Released_co] = []
+    while True:
+        faults = {}
+        for name in left:
+            try:
+                results.append(endpoints.release(name, evaluation_id))
+            except TransientError as error:
+                faults[name] = str(error)
+        if not faults:
+            return results
+        if clock() + POLL_SECONDS > deadline:
+            raise TransientError("; ".join(faults.values()))
+        left = list(faults)
+        sleep(POLL_SECONDS)

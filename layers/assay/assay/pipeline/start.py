@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from assay.contracts.catalog import read_catalog
 from assay.contracts.config import SuiteConfig, load_config
+from assay.contracts.contenders import contenders, dump_config
 from assay.contracts.errors import Fault, RejectedError
 from assay.contracts.evaluation import EvaluationPaths, ObjectVersion, evaluation_id
 from assay.contracts.events import Detail
@@ -79,6 +80,7 @@ class EvaluationStarter:
     pipelines: Pipelines
     announcer: Announcer
     clock: Callable[[], datetime]
+    new_id: Callable[[], str]
     versions: dict[str, str]
 
     def handle(self, drop: ObjectVersion) -> list[Started]:
@@ -91,6 +93,7 @@ class EvaluationStarter:
             return [
                 self._for_suite(drop, self.store.latest(key), catalog=drop)
                 for key in self.log.configs_reading(drop.key)
+                if self.store.exists(key)  # a config that was deleted asks for nothing, and keeps no other from it
             ]
         return []
 
@@ -104,6 +107,9 @@ class EvaluationStarter:
     def _from_config(self, config_version: ObjectVersion, catalog: ObjectVersion | None) -> Started:
         text = self.store.read(config_version.key, config_version.version_id)
         config = load_config(text, config_version.key)
+        if config.dataset.prompt_templates:
+            config = contenders(config)
+            text = dump_config(config)
         catalog_key = self._catalog_key(config, config_version.key)
         self.log.remember_suite(config.suite, config_version, catalog_key)
         if catalog is None:
@@ -114,9 +120,12 @@ class EvaluationStarter:
             1 for _ in read_catalog(self.store.lines(catalog.key, catalog.version_id), config.dataset, catalog.key)
         )
         identifier = evaluation_id(config_version, catalog)
-        if not self.log.begin(identifier, suite=config.suite, bucket=self.store.bucket):
-            return Started(outcome="repeated", suite=config.suite, evaluation_id=identifier)
-        return self._start(config, text, identifier, config_version, catalog, records)
+        # Inside the lock, each holder its own: config and catalog that were dropped together are one evaluation, and
+        # the later one finds it started.
+        with self.log.lock(config.suite, self.new_id()):
+            if not self.log.begin(identifier, suite=config.suite, bucket=self.store.bucket):
+                return Started(outcome="repeated", suite=config.suite, evaluation_id=identifier)
+            return self._start(config, text, identifier, config_version, catalog, records)
 
     def _start(
         self,
@@ -139,8 +148,7 @@ class EvaluationStarter:
         )
         self.store.write(paths.config, text, "application/yaml")
         self.store.write(paths.manifest, manifest.model_dump_json(indent=1).encode(), "application/json")
-        with self.log.lock(config.suite, identifier):
-            arn = self.pipelines.start(config, evaluation_id=identifier, evaluation_uri=paths.root)
+        arn = self.pipelines.start(config, evaluation_id=identifier, evaluation_uri=paths.root)
         self._emit(
             "EvaluationStarted",
             config.suite,

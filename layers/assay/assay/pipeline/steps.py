@@ -20,11 +20,22 @@ from assay.contracts.results import Failure, Manifest, ModelOutcome
 logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
 logger = logging.getLogger("assay.steps")
 
+# An endpoint that is still being created cannot be deleted; SageMaker gives it up within the hour.
+CLEANUP_SECONDS = 3900
+
 
 class Prepared(TypedDict):
     """Result of `preprocess`."""
 
     records: int
+
+
+class Finetuned(TypedDict):
+    """Result of `finetune`: the training job that made the model, or why there is none."""
+
+    training_job: str
+    model_version: str | None
+    failure: dict[str, str] | None
 
 
 class Deployed(TypedDict):
@@ -63,9 +74,38 @@ def preprocess(evaluation_uri: str) -> Prepared:
     return {"records": len(records)}
 
 
-def deploy(evaluation_uri: str, model_name: str, owner: str, role_arn: str, _prepared: Prepared) -> Deployed:
+def finetune(evaluation_uri: str, model_name: str, owner: str, role_arn: str, _prepared: Prepared) -> Finetuned:
+    """Tune the model by a training job of its own, and wait for its end."""
+    from assay.aws import jumpstart
+    from assay.aws.endpoints import Endpoints
+    from assay.pipeline.plan import FINETUNE_SECONDS
+
+    paths, _, _, config = _open(evaluation_uri)
+    model = config.model(model_name)
+    job = jumpstart.training_job_name(model.endpoint_group, paths.evaluation_id)
+    tags = Endpoints(owner).tags(paths.evaluation_id, config.suite)
+    finetuned: Finetuned = {"training_job": job, "model_version": None, "failure": None}
+    try:
+        finetuned["model_version"] = jumpstart.train(
+            model, job_name=job, role_arn=role_arn, bucket=paths.bucket, tags=tags, max_seconds=FINETUNE_SECONDS
+        )
+    except Exception as error:  # as in `_create`: whatever the SDK raises concerns this model only
+        logger.exception("training job %s failed", job)
+        finetuned["failure"] = {"kind": "FinetuningFailed", "reason": f"{type(error).__name__}: {error}"}
+    return finetuned
+
+
+def deploy(
+    evaluation_uri: str,
+    model_name: str,
+    owner: str,
+    role_arn: str,
+    _prepared: Prepared,
+    finetuned: Finetuned | None = None,
+) -> Deployed:
     """Have the model's endpoint in service: the one that is there, or a new one with the evaluation's tags."""
     from assay.aws.endpoints import EndpointFailedError, Endpoints
+    from assay.contracts.errors import TransientError
     from assay.pipeline.plan import endpoint_name
 
     paths, _, _, config = _open(evaluation_uri)
@@ -73,14 +113,21 @@ def deploy(evaluation_uri: str, model_name: str, owner: str, role_arn: str, _pre
     name = endpoint_name(config, model, paths.evaluation_id)
     endpoints = Endpoints(owner)
     deployed: Deployed = {"endpoint_name": name, "model_version": None, "created": False, "failure": None}
+    training_job = None
+    if finetuned is not None:
+        if finetuned["failure"] is not None:
+            deployed["failure"] = finetuned["failure"]
+            return deployed
+        training_job = finetuned["training_job"]
+        model = model.model_copy(update={"model_version": finetuned["model_version"]})
     try:
         if _must_create(endpoints, name, model, paths.evaluation_id, config.limits.deploy_seconds):
             deployed["created"] = True
-            tags = endpoints.tags(paths.evaluation_id, config.suite)
+            tags = endpoints.tags(paths.evaluation_id, config.suite, _identity(model))
             endpoints.release(name, paths.evaluation_id)
-            deployed["model_version"] = _create(name, model, tags, role_arn)
+            deployed["model_version"] = _create(name, model, tags, role_arn, training_job)
         endpoints.wait_in_service(name, config.limits.deploy_seconds)
-    except EndpointFailedError as error:
+    except (EndpointFailedError, TransientError) as error:
         logger.warning("endpoint %s is not usable: %s", name, error)
         deployed["failure"] = {"kind": "EndpointFailed", "reason": str(error)}
     return deployed
@@ -115,7 +162,7 @@ def cleanup(evaluation_uri: str, model_name: str, owner: str, *_evaluated: Evalu
     name = endpoint_name(config, model, paths.evaluation_id)
     if not model.cleanup_endpoint or model.provider == "endpoint":
         return {"endpoint_name": name, "released": False, "reason": "the config keeps it"}
-    released = Endpoints(owner).release(name, paths.evaluation_id)
+    released = Endpoints(owner).release_settled(name, paths.evaluation_id, CLEANUP_SECONDS)
     logger.info("endpoint %s: %s", name, "released" if released.released else released.reason)
     return {"endpoint_name": name, "released": released.released, "reason": released.reason}
 
@@ -142,9 +189,30 @@ def _must_create(endpoints: Any, name: str, model: ModelSection, evaluation_id: 
         return False
     if owner == evaluation_id and status in {"InService", "Creating"}:
         return False
+    if owner != evaluation_id and not model.cleanup_endpoint:
+        return _kept(endpoints, name, model, owner)
     if owner == evaluation_id:
         endpoints.release(name, evaluation_id)
     return _gone(endpoints, name, owner, seconds)
+
+
+def _kept(endpoints: Any, name: str, model: ModelSection, owner: str) -> bool:
+    """An endpoint that an earlier evaluation was told to keep is reused when it serves this model; it never goes."""
+    from assay.aws.endpoints import EndpointFailedError
+
+    served = endpoints.served_model(name)
+    if served != _identity(model):
+        raise EndpointFailedError(
+            f"endpoint {name}, kept by evaluation {owner}, serves {served or 'an unknown model'} and not "
+            f"{_identity(model)}; delete it or choose another name"
+        )
+    logger.info("endpoint %s was kept by evaluation %s: reused", name, owner)
+    return False
+
+
+def _identity(model: ModelSection) -> str:
+    """Which model an endpoint serves, as a tag's value (at most 256 characters)."""
+    return f"{model.model_id}:{model.model_version.replace('*', 'latest')}"[:256]
 
 
 def _gone(endpoints: Any, name: str, owner: str, seconds: float) -> bool:
@@ -155,12 +223,14 @@ def _gone(endpoints: Any, name: str, owner: str, seconds: float) -> bool:
     return True
 
 
-def _create(name: str, model: ModelSection, tags: list[dict[str, str]], role_arn: str) -> str:
+def _create(name: str, model: ModelSection, tags: list[dict[str, str]], role_arn: str, training_job: str | None) -> str:
     from assay.aws import jumpstart
     from assay.aws.endpoints import EndpointFailedError
 
     try:
-        return jumpstart.create_endpoint(model, endpoint_name=name, role_arn=role_arn, tags=tags)
+        return jumpstart.create_endpoint(
+            model, endpoint_name=name, role_arn=role_arn, tags=tags, training_job=training_job
+        )
     except Exception as error:
         # The SDK and the service raise dozens of types here (unknown model, EULA, quota, capacity). Each means that
         # this model cannot be deployed, and none may cost the other models their evaluation.

@@ -18,8 +18,6 @@ from assay.contracts.results import Response, ScoreRow
 Scorer = Callable[[str, str], Mapping[str, float]]
 """Scores by name, of an expected answer and a response."""
 
-_REASON_LENGTH = 200
-
 
 def score_responses(
     records: Iterable[Record],
@@ -106,8 +104,8 @@ def _rows(algorithm: Algorithm, scorer: Scorer, response: Response, target: str)
     try:
         values = scorer(target, response.text)
     except Exception as error:  # noqa: BLE001 - whatever a scorer raises is the failure of this record alone
-        reason = " ".join(str(error).split())[:_REASON_LENGTH]
-        yield from _errors(algorithm, response.record_id, f"ScoringFailed: {type(error).__name__}: {reason}")
+        # The type alone: what a scorer says may quote the response.
+        yield from _errors(algorithm, response.record_id, f"ScoringFailed: {type(error).__name__}")
         return
     for name, direction in algorithm.scores.items():
         value = values.get(name)

@@ -1,0 +1,248 @@
+"""The sections of a config that say what is scored, what decides, what bounds an evaluation and who hears of it."""
+
+from __future__ import annotations
+
+import difflib
+import functools
+import re
+import zoneinfo
+from collections.abc import Iterable, Iterator
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import Field, field_validator
+
+from assay.contracts.algorithms import ALGORITHMS, Algorithm
+from assay.contracts.section import Broken, EndpointName, InstanceType, ModelName, Scalar, Section
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Occasion = Literal["completed", "failed", "rejected"]
+Usd = Annotated[float, Field(ge=0)]
+_EXPRESSION = re.compile(
+    r"rate\((1 (minute|hour|day)|([2-9]|[1-9][0-9]{1,5}) (minutes|hours|days))\)"
+    r"|cron\([0-9A-Za-z*?/,#-]+( [0-9A-Za-z*?/,#-]+){5}\)|at\(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\)"
+)
+
+
+@functools.cache
+def _time_zones() -> frozenset[str]:
+    """Empty where the system has no such database; then any name will do."""
+    return frozenset(zoneinfo.available_timezones())
+
+
+def did_you_mean(found: str, known: Iterable[str]) -> str:
+    """`; did you mean …?` where something known is close, else nothing."""
+    close = difflib.get_close_matches(found[:100], list(known), n=1, cutoff=0.6)
+    return f"; did you mean `{close[0]}`?" if close else ""
+
+
+class AlgorithmSection(Section):
+    """An algorithm of fmeval, by its class name; the bare name will do."""
+
+    algorithm: str = Field(
+        description=f"What scores the responses: {', '.join(f'`{name}`' for name in ALGORITHMS)}.",
+        json_schema_extra={"enum": list(ALGORITHMS)},
+    )
+    module: str | None = Field(None, description="fmeval's module; may only repeat what is known, and imports nothing.")
+    config: str | None = Field(None, description="fmeval's class of parameters; likewise.")
+    target_output_delimiter: str | None = Field(
+        None, min_length=1, description="Text that parts alternatives in an expected answer, such as `<OR>`."
+    )
+    parameters: dict[str, Scalar] = Field(default_factory=dict, description="Further parameters of the algorithm.")
+
+    @classmethod
+    def short_form(cls, value: Any) -> Any:
+        return {"algorithm": value} if isinstance(value, str) else value
+
+    @field_validator("algorithm")
+    @classmethod
+    def _is_known(cls, value: str) -> str:
+        if value not in ALGORITHMS:
+            raise ValueError(
+                f"unknown algorithm {value[:80]!r}{did_you_mean(value, ALGORITHMS)}; known: {', '.join(ALGORITHMS)}"
+            )
+        return value
+
+    @classmethod
+    def broken_rules(cls, raw: dict[str, Any]) -> Iterator[Broken]:
+        name = raw.get("algorithm")
+        known = ALGORITHMS.get(name) if isinstance(name, str) else None
+        if known is None:
+            return
+        for key, wanted in (("module", known.module), ("config", known.config)):
+            found = raw.get(key)
+            if isinstance(found, str) and found != wanted:
+                yield (key,), f"`{key}` of {known.name} is {wanted!r}, found {found[:80]!r}; leave it out"
+        if raw.get("target_output_delimiter") is not None and not known.delimited:
+            yield ("target_output_delimiter",), f"{known.name} takes no `target_output_delimiter`"
+
+    @property
+    def known(self) -> Algorithm:
+        return ALGORITHMS[self.algorithm]
+
+
+class RegistrySection(Section):
+    """The model package group of the suite; by default a group of the suite's name."""
+
+    model_package_group_name: EndpointName = Field(description="Name of the model package group.")
+    model_package_group_description: str = Field(
+        "", max_length=1024, description="Its description, where Assay creates it."
+    )
+
+
+class ConstraintSection(Section):
+    """A bound that a model must keep to be chosen."""
+
+    metric: str = Field(min_length=1, description="A score's name, `latency_ms` or `cost_usd`.")
+    at_least: float | None = Field(None, description="Smallest value allowed.")
+    at_most: float | None = Field(None, description="Largest value allowed.")
+
+    @classmethod
+    def broken_rules(cls, raw: dict[str, Any]) -> Iterator[Broken]:
+        if raw.get("at_least") is None and raw.get("at_most") is None:
+            yield (), "a constraint needs `at_least` or `at_most`"
+
+
+class SelectionSection(Section):
+    """What decides which model is best: one `metric`, or `weights` over several scores."""
+
+    metric: str | None = Field(
+        None,
+        min_length=1,
+        description="The score that ranks the models: its name, or `<algorithm>.<score>` where two algorithms give the "
+        "same. The first algorithm's first score when left out.",
+    )
+    weights: dict[str, Annotated[float, Field(ge=0)]] | None = Field(
+        None, min_length=1, description="Weight of each score by its name, where several count."
+    )
+    constraints: list[ConstraintSection] = Field(
+        default_factory=list, max_length=50, description="Bounds that drop a model from the choice."
+    )
+    objective: Literal["quality", "cost", "latency"] | None = Field(
+        None, description="What to favour among the models that no other beats in everything."
+    )
+
+    @classmethod
+    def broken_rules(cls, raw: dict[str, Any]) -> Iterator[Broken]:
+        if raw.get("metric") is not None and raw.get("weights") is not None:
+            yield ("weights",), "`metric` and `weights` exclude each other; write one of them"
+
+
+class GateSection(Section):
+    """What a winner must pass."""
+
+    baseline: ModelName | None = Field(
+        None, description="The model that a winner may not be worse than; the approved champion when left out."
+    )
+    margin: Annotated[float, Field(ge=0)] | None = Field(
+        None, description="How much worse than the baseline still passes.", json_schema_extra={"unit": "of the metric"}
+    )
+    confidence: Annotated[float, Field(ge=0.5, lt=1)] = Field(
+        0.95, description="Level of every interval.", json_schema_extra={"unit": "share"}
+    )
+    max_failed: Share = Field(
+        0.05,
+        description="Share of the records that a model may fail to answer and still be ranked.",
+        json_schema_extra={"unit": "share"},
+    )
+
+
+class LimitsSection(Section):
+    """Bounds of one evaluation."""
+
+    concurrency: Annotated[int, Field(ge=1, le=1000)] = Field(
+        16, description="Requests in flight to one model.", json_schema_extra={"unit": "requests"}
+    )
+    request_seconds: Annotated[float, Field(gt=0, le=3600)] = Field(
+        120.0, description="Deadline of one record, with its retries.", json_schema_extra={"unit": "seconds"}
+    )
+    deploy_seconds: Annotated[int, Field(ge=1, le=86_400)] = Field(
+        1800, description="How long an endpoint may take to be in service.", json_schema_extra={"unit": "seconds"}
+    )
+    evaluate_seconds: Annotated[int, Field(ge=60, le=431_700)] = Field(
+        86_400, description="How long one model's evaluation may take.", json_schema_extra={"unit": "seconds"}
+    )
+    endpoints: Annotated[int, Field(ge=1, le=50)] | None = Field(
+        None,
+        description="Endpoints that may exist at the same time; the account's quota when left out.",
+        json_schema_extra={"unit": "endpoints"},
+    )
+    shards: Annotated[int, Field(ge=1, le=100)] | None = Field(
+        None, description="Parallel steps that a catalog is split over.", json_schema_extra={"unit": "steps"}
+    )
+    budget_usd: Usd | None = Field(
+        None, description="What an evaluation may cost; a dearer one is not started.", json_schema_extra={"unit": "USD"}
+    )
+    timeout: Annotated[int, Field(ge=60, le=2_419_200)] | None = Field(
+        None, description="How long the whole evaluation may take.", json_schema_extra={"unit": "seconds"}
+    )
+
+
+class TokenPriceSection(Section):
+    """What tokens cost."""
+
+    input_usd: Usd = Field(description="A million tokens of input.", json_schema_extra={"unit": "USD"})
+    output_usd: Usd = Field(description="A million tokens of output.", json_schema_extra={"unit": "USD"})
+
+
+class PricingSection(Section):
+    """Your own prices, where the public ones are not yours."""
+
+    instances: dict[InstanceType, Usd] = Field(
+        default_factory=dict, description="An hour of each instance type.", json_schema_extra={"unit": "USD"}
+    )
+    tokens: dict[ModelName, TokenPriceSection] = Field(
+        default_factory=dict, description="Tokens, by the name of the model in this config."
+    )
+
+
+class JudgeSection(Section):
+    """A language model that grades the responses."""
+
+    provider: Literal["jumpstart", "huggingface", "endpoint", "bedrock", "openai"] = Field(
+        "endpoint", description="How the judge is reached."
+    )
+    model_id: str | None = Field(None, min_length=1, description="The provider's id of the judge.")
+    endpoint_name: EndpointName | None = Field(None, description="The judge's endpoint.")
+    rubric: str | None = Field(None, min_length=1, description="What is graded, and how.")
+    swap_positions: bool = Field(True, description="Ask twice with the answers swapped.")
+
+
+class NotifySection(Section):
+    """Who hears of this suite, besides those who subscribed to the stack's topic."""
+
+    emails: list[Annotated[str, Field(pattern=r"^[^@\s]+@[^@\s]+$")]] = Field(
+        default_factory=list, max_length=50, description="Addresses that get the suite's mails."
+    )
+    topic_arn: str | None = Field(
+        None, pattern=r"^arn:[a-z-]+:sns:[a-z0-9-]+:[0-9]{12}:.+$", description="An SNS topic of yours."
+    )
+    on: list[Occasion] = Field(default_factory=lambda: list[Occasion](get_args(Occasion)), description="What is told.")
+
+
+class ScheduleSection(Section):
+    """Evaluate again by the clock, with the newest catalog."""
+
+    expression: str = Field(
+        description="EventBridge Scheduler's: `rate(1 day)`, `cron(0 6 ? * MON *)`, or once: `at(2027-01-31T06:00:00)`."
+    )
+    timezone: str = Field("UTC", description="IANA time zone of `cron` and `at`, such as `Europe/Berlin`.")
+
+    @field_validator("expression")
+    @classmethod
+    def _is_an_expression(cls, value: str) -> str:
+        if not _EXPRESSION.fullmatch(value):
+            raise ValueError(
+                "must be `rate(1 day)` (minutes, hours, days), `cron(minute hour day month weekday year)` or "
+                f"`at(yyyy-mm-ddThh:mm:ss)`, found {value[:80]!r}"
+            )
+        return value
+
+    @field_validator("timezone")
+    @classmethod
+    def _is_a_zone(cls, value: str) -> str:
+        known = _time_zones()
+        if known and value not in known:
+            raise ValueError(
+                f"must be a time zone of the IANA database, found {value[:80]!r}{did_you_mean(value, known)}"
+            )
+        return value
