@@ -5,15 +5,14 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
-from rich.table import Table
 
 from assay.contracts.config import load_config
 from assay.contracts.evaluation import EvaluationPaths, ObjectVersion, evaluation_id
-from assay.contracts.results import Comparison, RankedModel
+from assay.contracts.results import Comparison
 from cli import local_cloud
+from cli.decision import print_decision
 from cli.follow import Follower
 from cli.local_cloud import Stack
 from cli.progress import watch
@@ -88,8 +87,7 @@ def show(stack: Stack, dropped: Dropped, console: Console) -> None:
     comparison_file = _fetch(stack, paths, paths.comparison, folder / "comparison.json")
     comparison = Comparison.model_validate_json(comparison_file.read_bytes())
     console.print()
-    console.print(_ranking(comparison))
-    console.print(f"[bold]verdict:[/] {comparison.explanation}")
+    print_decision(comparison, console)
     console.print()
     for name, path in (("report", report), ("comparison", comparison_file), ("mail", _mail(stack, dropped))):
         console.print(f"{name}: {path}", soft_wrap=True)
@@ -109,23 +107,3 @@ def _mail(stack: Stack, dropped: Dropped) -> Path:
                 return Path(mail["path"])
         time.sleep(0.2)
     raise LocalCloudError(f"no mail tells of evaluation {dropped.evaluation_id}")
-
-
-def _ranking(comparison: Comparison) -> Table:
-    table = Table(title=f"{comparison.suite}: {comparison.metric}, {comparison.records} records", title_justify="left")
-    for name in ("", "model", "score", f"{comparison.confidence:.0%} interval", "answered", "p50 latency"):
-        table.add_column(name, justify="left" if name == "model" else "right")
-    for model in comparison.models:
-        table.add_row(*_row(model, comparison))
-    return table
-
-
-def _row(model: RankedModel, comparison: Comparison) -> list[str]:
-    outcome = model.outcome
-    summary: Any = next((item for item in model.scores if f"{item.algorithm}.{item.score}" == comparison.metric), None)
-    mean = summary.mean if summary else None
-    score = "-" if mean is None or mean.value is None else f"{mean.value:.3f}"
-    interval = "-" if mean is None or mean.low is None else f"{mean.low:.3f} to {mean.high:.3f}"
-    latency = "-" if outcome.latency is None else f"{outcome.latency.p50:.0f} ms"
-    place = "-" if model.rank is None else str(model.rank)
-    return [place, model.model, score, interval, f"{outcome.answered}/{outcome.records}", latency]

@@ -6,20 +6,28 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from cli import local_cloud
 from cli.demo import run_demo
+from cli.output import TIMED_OUT, make_console
+from cli.plan import plan
 from cli.progress import TimedOutError
+from cli.submit import submit
+from cli.validate import validate
 from local.cloud import LocalCloudError
 
 PROJECT = Path(__file__).resolve().parent.parent
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, help="Evaluates language models; here, in a local cloud.")
+app = typer.Typer(
+    no_args_is_help=True, add_completion=False, help="Evaluates language models, in AWS and on one machine."
+)
 local_app = typer.Typer(no_args_is_help=True, help="The local cloud: a daemon on 127.0.0.1.")
 app.add_typer(local_app, name="local")
-console = Console(highlight=False)
-errors = Console(stderr=True, highlight=False)
+console = make_console()
+errors = make_console(stderr=True)
+app.command()(validate)
+app.command()(plan)
+app.command()(submit)
 
 
 @app.command()
@@ -67,9 +75,9 @@ def reset() -> None:
 
 
 def main() -> None:
-    """Run the command; what goes wrong is told in a line, with exit code 1."""
+    """Run the command; what goes wrong is told in a line, with an exit code of its kind."""
     try:
         app()
     except (LocalCloudError, TimedOutError) as error:
         errors.print(f"error: {error}", style="red", soft_wrap=True, markup=False)
-        raise SystemExit(1) from error
+        raise SystemExit(TIMED_OUT if isinstance(error, TimedOutError) else 1) from error

@@ -1,0 +1,50 @@
+"""What earlier evaluations of a suite measured, read from its stack."""
+
+from __future__ import annotations
+
+from botocore.exceptions import ClientError
+
+from assay.aws.storage import ObjectNotFoundError, Storage
+from assay.contracts.config import SuiteConfig
+from assay.contracts.evaluation import EvaluationPaths
+from assay.contracts.results import ModelOutcome
+from assay.pipeline.estimate import Measured
+from cli.target import Target, told_by_aws
+
+EVALUATIONS_READ = 5
+
+
+def measured_latencies(target: Target, config: SuiteConfig) -> dict[str, Measured]:
+    """Mean latency of each model in the newest of the suite's last evaluations that has one."""
+    storage = Storage(target.bucket, target.client("s3"))
+    found: dict[str, Measured] = {}
+    with told_by_aws(f"{target.place}: "):
+        for identifier in _evaluations(target, config.suite):
+            paths = EvaluationPaths(target.bucket, config.suite, identifier)
+            for model in config.models:
+                if model.name in found:
+                    continue
+                try:
+                    outcome = ModelOutcome.model_validate_json(storage.read(paths.outcome(model.name)))
+                except ObjectNotFoundError:
+                    continue
+                if outcome.latency is not None:
+                    found[model.name] = Measured(outcome.latency.mean / 1000, identifier, target.place)
+    return found
+
+
+def _evaluations(target: Target, suite: str) -> list[str]:
+    """Ids of the suite's last evaluations, the newest first: an execution's display name is the id."""
+    try:
+        answer = target.client("sagemaker").list_pipeline_executions(
+            PipelineName=f"{target.pipeline_prefix}-{suite}",
+            SortBy="CreationTime",
+            SortOrder="Descending",
+            MaxResults=EVALUATIONS_READ,
+        )
+    except ClientError as error:
+        if error.response["Error"]["Code"] in ("ResourceNotFound", "ResourceNotFoundException", "ValidationException"):
+            return []
+        raise
+    executions = sorted(answer["PipelineExecutionSummaries"], key=lambda item: item["StartTime"], reverse=True)
+    return [item["PipelineExecutionDisplayName"] for item in executions if "PipelineExecutionDisplayName" in item]

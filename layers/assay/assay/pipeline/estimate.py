@@ -1,0 +1,411 @@
+"""What an evaluation will take, before anything is spent: calls, tokens, time and money. Pure.
+
+A prediction for AWS from stated assumptions: it is as good as they are, and each of them is told with the result.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from assay.contracts.catalog import Record
+from assay.contracts.config import ModelSection, SuiteConfig
+from assay.inference.prompts import render_prompt
+from assay.pipeline.plan import PREPROCESS, PlannedEndpoint, PlannedModel, dependencies, plan, plan_given
+from assay.pipeline.prices import Prices
+
+# What text generation endpoints and APIs call the longest answer.
+MAX_TOKENS_KEYS = ("max_new_tokens", "max_tokens", "maxTokens", "max_gen_len", "max_length")
+
+
+@dataclass(frozen=True)
+class Assumptions:
+    """What is taken for granted where nothing is known.
+
+    Attributes:
+        job_start_seconds: from a step's start until its job's code runs: instance and image.
+        preprocess_seconds, cleanup_seconds: what these steps take once they run.
+        finetune_seconds: a training job.
+        deploy_seconds: until an endpoint is in service.
+        existing_seconds: until an endpoint that exists already is found.
+        latency_seconds: one call, where the stack has not evaluated this model of the suite before.
+        scoring_seconds: scoring one response.
+        output_tokens: longest answer of a model whose config sets no maximum.
+        characters_per_token: length of a prompt in characters for each of its tokens.
+    """
+
+    job_start_seconds: float = 150.0
+    preprocess_seconds: float = 15.0
+    cleanup_seconds: float = 15.0
+    finetune_seconds: float = 3600.0
+    deploy_seconds: float = 480.0
+    existing_seconds: float = 5.0
+    latency_seconds: float = 2.0
+    scoring_seconds: float = 0.02
+    output_tokens: int = 256
+    characters_per_token: float = 4.0
+
+
+@dataclass(frozen=True)
+class Workload:
+    """What a catalog and a config's templates come to.
+
+    Attributes:
+        records: records in the catalog.
+        characters: length of all rendered prompts together, by model.
+    """
+
+    records: int
+    characters: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class PredictedStep:
+    """One pipeline step.
+
+    Attributes:
+        kind: preprocess, finetune, deploy, evaluate or cleanup.
+        after: steps that end before it starts.
+        begins: seconds after the pipeline's start.
+        seconds: how long it runs, its job's start included.
+    """
+
+    name: str
+    kind: str
+    after: tuple[str, ...]
+    begins: float
+    seconds: float
+
+    @property
+    def ends(self) -> float:
+        return self.begins + self.seconds
+
+
+@dataclass(frozen=True)
+class PredictedModel:
+    """What asking one model comes to.
+
+    Attributes:
+        endpoint: None for a model whose answers lie in the catalog; it is not called.
+        input_tokens: of all prompts, by length.
+        output_tokens_at_most: when every answer is as long as it may be.
+        output_limit_from: where that longest answer is from, `config`, `assumption` or `catalog`.
+        latency_seconds: one call.
+        latency_from: the evaluation id that it was measured in, `assumption` or `catalog`.
+    """
+
+    name: str
+    endpoint: str | None
+    step: str
+    calls: int
+    input_tokens: int
+    output_tokens_at_most: int
+    output_limit_from: str
+    latency_seconds: float
+    latency_from: str
+
+
+@dataclass(frozen=True)
+class PredictedEndpoint:
+    """One endpoint, which is a lane of its own.
+
+    Attributes:
+        instance_type: None when the endpoint exists already.
+        models: those that share it.
+        seconds: from its creation to its deletion; 0 for one that exists already.
+        kept: whether it goes on, and costs, afterwards.
+    """
+
+    name: str
+    lane: int
+    instance_type: str | None
+    instances: int
+    models: tuple[str, ...]
+    seconds: float
+    kept: bool
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Instance hours times price. `usd` and `hourly_usd` are None where the price is not known."""
+
+    what: str
+    instance_type: str
+    instances: int
+    hours: float
+    hourly_usd: float | None
+
+    @property
+    def usd(self) -> float | None:
+        return None if self.hourly_usd is None else self.hourly_usd * self.hours * self.instances
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """The whole prediction.
+
+    Attributes:
+        records: records in the catalog; `asked` of them are put to each model.
+        seconds: from the pipeline's start to its end, by the longest chain of steps.
+        assumptions: what was taken for granted, in sentences.
+    """
+
+    suite: str
+    records: int
+    asked: int
+    steps: tuple[PredictedStep, ...]
+    models: tuple[PredictedModel, ...]
+    endpoints: tuple[PredictedEndpoint, ...]
+    seconds: float
+    costs: tuple[Cost, ...]
+    prices: Prices = field(repr=False)
+    assumptions: tuple[str, ...] = ()
+
+    @property
+    def known_usd(self) -> float:
+        """What those parts cost whose price is known."""
+        return sum(cost.usd for cost in self.costs if cost.usd is not None)
+
+    @property
+    def usd(self) -> float | None:
+        """What everything costs; None where a price is missing, since a part is not the whole."""
+        return None if self.unpriced else self.known_usd
+
+    @property
+    def unpriced(self) -> tuple[str, ...]:
+        """Instance types without a known price, each once."""
+        return tuple(dict.fromkeys(cost.instance_type for cost in self.costs if cost.usd is None))
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Mean latency of one call, and the evaluation that it was measured in.
+
+    Attributes:
+        place: where that evaluation ran, in words; a local cloud's CPU is not the instance of a config.
+    """
+
+    seconds: float
+    evaluation_id: str
+    place: str
+
+
+def workload(config: SuiteConfig, records: Iterable[Record]) -> Workload:
+    """Count a catalog and the prompts that it becomes, one record in memory."""
+    called = [model for model in config.models if model.provider != "responses"]
+    characters = {model.name: 0 for model in called}
+    count = 0
+    for record in records:
+        count += 1
+        for model in called:
+            characters[model.name] += len(render_prompt(model.evaluation_config.prompt_template, record))
+    return Workload(count, characters)
+
+
+def estimate(
+    config: SuiteConfig,
+    work: Workload,
+    prices: Prices,
+    *,
+    step_instance_type: str,
+    measured: Mapping[str, Measured] | None = None,
+    assumptions: Assumptions | None = None,
+) -> Estimate:
+    """Predict an evaluation.
+
+    Args:
+        config: a checked config.
+        work: the catalog, counted.
+        prices: of an hour of each instance type.
+        step_instance_type: instance type of the steps' jobs.
+        measured: latencies of earlier evaluations of the suite, by model.
+        assumptions: what is taken for granted where nothing is measured.
+    """
+    given = assumptions or Assumptions()
+    asked = min(config.dataset.num_records or work.records, work.records)
+    called = tuple(
+        _model(config.model(model.name), endpoint.name, model.step, work, asked, measured or {}, given)
+        for endpoint in plan(config)
+        for model in endpoint.models
+    )
+    models = called + tuple(_not_called(model) for model in plan_given(config))
+    steps = _steps(config, {model.step: model for model in models}, asked, given)
+    by_name = {step.name: step for step in steps}
+    endpoints = tuple(_endpoint(lane, planned, by_name) for lane, planned in enumerate(plan(config), start=1))
+    return Estimate(
+        suite=config.suite,
+        records=work.records,
+        asked=asked,
+        steps=steps,
+        models=models,
+        endpoints=endpoints,
+        seconds=max(step.ends for step in steps),
+        costs=tuple(_costs(config, endpoints, steps, step_instance_type, prices)),
+        prices=prices,
+        assumptions=tuple(_told(config, models, measured or {}, given, prices, asked, work.records)),
+    )
+
+
+def _not_called(model: PlannedModel) -> PredictedModel:
+    return PredictedModel(
+        name=model.name,
+        endpoint=None,
+        step=model.step,
+        calls=0,
+        input_tokens=0,
+        output_tokens_at_most=0,
+        output_limit_from="catalog",
+        latency_seconds=0.0,
+        latency_from="catalog",
+    )
+
+
+def _model(
+    section: ModelSection,
+    endpoint: str,
+    step: str,
+    work: Workload,
+    asked: int,
+    measured: Mapping[str, Measured],
+    given: Assumptions,
+) -> PredictedModel:
+    longest = _max_tokens(section)
+    known = measured.get(section.name)
+    share = asked / work.records if work.records else 0.0
+    return PredictedModel(
+        name=section.name,
+        endpoint=endpoint,
+        step=step,
+        calls=asked,
+        input_tokens=math.ceil(work.characters[section.name] * share / given.characters_per_token),
+        output_tokens_at_most=asked * (given.output_tokens if longest is None else longest),
+        output_limit_from="assumption" if longest is None else "config",
+        latency_seconds=given.latency_seconds if known is None else known.seconds,
+        latency_from="assumption" if known is None else known.evaluation_id,
+    )
+
+
+def _max_tokens(section: ModelSection) -> int | None:
+    parameters = section.evaluation_config.inference_parameters
+    for key in MAX_TOKENS_KEYS:
+        value = parameters.get(key)
+        if isinstance(value, int) and not isinstance(value, bool) and value > 0:
+            return value
+    return None
+
+
+def _steps(
+    config: SuiteConfig, models: Mapping[str, PredictedModel], asked: int, given: Assumptions
+) -> tuple[PredictedStep, ...]:
+    """Every step of the plan, each after those it depends on."""
+    seconds = {PREPROCESS: ("preprocess", given.preprocess_seconds)}
+    for endpoint in plan(config):
+        exists = endpoint.section.provider == "endpoint"
+        if endpoint.finetune_step is not None:
+            seconds[endpoint.finetune_step] = ("finetune", given.finetune_seconds)
+        seconds[endpoint.deploy_step] = ("deploy", given.existing_seconds if exists else given.deploy_seconds)
+        seconds[endpoint.cleanup_step] = ("cleanup", given.cleanup_seconds)
+    for name, model in models.items():
+        seconds[name] = ("evaluate", _evaluate_seconds(model, asked, config.limits.concurrency, given))
+    ends: dict[str, float] = {}
+    steps: list[PredictedStep] = []
+    for name, after in dependencies(config).items():
+        kind, takes = seconds[name]
+        begins = max((ends[earlier] for earlier in after), default=0.0)
+        steps.append(PredictedStep(name, kind, after, begins, given.job_start_seconds + takes))
+        ends[name] = steps[-1].ends
+    return tuple(steps)
+
+
+def _evaluate_seconds(model: PredictedModel, asked: int, concurrency: int, given: Assumptions) -> float:
+    """Calls in rounds of `concurrency`, then scoring."""
+    rounds = math.ceil(model.calls / concurrency)
+    return rounds * model.latency_seconds + asked * given.scoring_seconds
+
+
+def _endpoint(lane: int, planned: PlannedEndpoint, steps: Mapping[str, PredictedStep]) -> PredictedEndpoint:
+    deployment = planned.section.deployment_config
+    bills = deployment is not None
+    lives = steps[planned.cleanup_step].ends - steps[planned.deploy_step].begins
+    return PredictedEndpoint(
+        name=planned.name,
+        lane=lane,
+        instance_type=None if deployment is None else deployment.preferred_instance_type,
+        instances=0 if deployment is None else deployment.num_instances,
+        models=tuple(model.name for model in planned.models),
+        seconds=lives if bills else 0.0,
+        kept=bills and planned.keep,
+    )
+
+
+def _costs(
+    config: SuiteConfig,
+    endpoints: Iterable[PredictedEndpoint],
+    steps: Iterable[PredictedStep],
+    step_instance_type: str,
+    prices: Prices,
+) -> Iterable[Cost]:
+    steps = list(steps)
+    tuning = {planned.finetune_step: planned.section.finetuning_config for planned in plan(config)}
+    for step in steps:
+        if (section := tuning.get(step.name)) is not None:
+            parameters = section.parameters
+            yield Cost(
+                what=step.name,
+                instance_type=parameters.instance_type,
+                instances=parameters.num_instances,
+                hours=step.seconds / 3600,
+                hourly_usd=prices.of(parameters.instance_type),
+            )
+    for endpoint in endpoints:
+        if endpoint.instance_type is not None:
+            yield Cost(
+                what=f"endpoint {endpoint.name}",
+                instance_type=endpoint.instance_type,
+                instances=endpoint.instances,
+                hours=endpoint.seconds / 3600,
+                hourly_usd=prices.of(endpoint.instance_type),
+            )
+    hours = sum(step.seconds for step in steps) / 3600
+    yield Cost("steps", step_instance_type, 1, hours, prices.of(step_instance_type))
+
+
+def _told(
+    config: SuiteConfig,
+    models: Iterable[PredictedModel],
+    measured: Mapping[str, Measured],
+    given: Assumptions,
+    prices: Prices,
+    asked: int,
+    records: int,
+) -> Iterable[str]:
+    models = list(models)
+    called = [model for model in models if model.endpoint is not None]
+    yield (
+        f"a job starts in {given.job_start_seconds:.0f} s, an endpoint in {given.deploy_seconds:.0f} s "
+        f"({given.existing_seconds:g} s where it exists already); "
+        f"preprocess takes {given.preprocess_seconds:.0f} s and cleanup {given.cleanup_seconds:.0f} s"
+    )
+    if any(planned.finetune_step for planned in plan(config)):
+        yield f"fine-tuning takes {given.finetune_seconds:.0f} s of its instances"
+    if unmeasured := [model.name for model in called if model.latency_from == "assumption"]:
+        yield f"a call takes {given.latency_seconds:g} s, not measured yet: {', '.join(unmeasured)}"
+    for model in called:
+        if model.latency_from != "assumption":
+            place = measured[model.name].place
+            yield f"a call takes {model.latency_seconds:.3g} s, measured in {place}, {model.latency_from}: {model.name}"
+    yield (
+        f"{config.limits.concurrency} calls at a time to each model, none repeated; "
+        f"scoring a response takes {given.scoring_seconds:g} s"
+    )
+    yield (
+        f"a token is {given.characters_per_token:g} characters of the prompt; what the content template adds is not "
+        "counted; output is the most that the config allows"
+    )
+    if unlimited := [model.name for model in models if model.output_limit_from == "assumption"]:
+        yield f"an answer has at most {given.output_tokens} tokens, with no maximum set: {', '.join(unlimited)}"
+    if asked < records:
+        yield f"{asked} of {records} records are drawn; their prompts are taken to be of mean length"
+    yield f"prices: on demand in {prices.region}, approximate, as of {prices.as_of}, {prices.source}"
+    yield "an endpoint costs from the start of its deploy step to the end of its cleanup step; storage is left out"
