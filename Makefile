@@ -18,7 +18,7 @@ export PIP_ROOT_USER_ACTION := ignore
 SOURCES := $(shell find functions layers statemachine -type f -not -name '*.pyc' 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test test-fast fuzz check format docs lock down clean
+.PHONY: help setup build demo test test-fast fuzz bench check format docs lock down clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -38,6 +38,9 @@ test-fast: setup ## only the tests that need no local cloud
 
 fuzz: setup ## put thousands of mutated and random configs and catalogs to the readers
 	ASSAY_FUZZ_EXAMPLES=5000 $(BIN)/pytest tests/fuzz
+
+bench: setup ## measure how fast, and in how much memory, a catalog of a million records is checked
+	$(BIN)/python benchmarks/catalog.py
 
 check: setup build $(SAM)/.ready tools/node_modules/.ready ## the whole gate: lint, format, types, imports, template, state machines
 	$(BIN)/ruff check .

@@ -116,8 +116,8 @@ class World:
     def read(self, key: str, version_id: str | None = None) -> bytes:
         return self.objects[key]
 
-    def lines(self, key: str, version_id: str | None = None) -> Iterator[bytes]:
-        yield from self.objects[key].splitlines()
+    def chunks(self, key: str, version_id: str | None = None) -> Iterator[bytes]:
+        yield self.objects[key]
 
     def write(self, key: str, body: bytes, content_type: str = "") -> None:
         self.objects[key] = body

@@ -53,8 +53,8 @@ class Bucket:
         index = int(version_id[1:]) - 1 if version_id else -1
         return self.versions[key][index]
 
-    def lines(self, key: str, version_id: str | None = None) -> Iterator[bytes]:
-        yield from self.read(key, version_id).splitlines()
+    def chunks(self, key: str, version_id: str | None = None) -> Iterator[bytes]:
+        yield self.read(key, version_id)
 
     def write(self, key: str, body: bytes, content_type: str = "") -> None:
         self.versions.setdefault(key, []).append(body)

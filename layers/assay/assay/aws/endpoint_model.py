@@ -13,7 +13,7 @@ from botocore.exceptions import ConnectionError as NoConnectionError
 
 from assay.contracts.config import EvaluationSection
 from assay.inference.errors import ModelAnswerError, ThrottledError, UnavailableError
-from assay.inference.prompts import answer_text, request_body
+from assay.inference.prompts import answer_text, encoded, request_body
 from assay.inference.runner import Answer
 
 _THROTTLES = {"ThrottlingException", "TooManyRequestsException", "Throttling", "ServiceQuotaExceededException"}
@@ -50,7 +50,7 @@ class EndpointModel:
             "EndpointName": self._endpoint_name,
             "ContentType": "application/json",
             "Accept": "application/json",
-            "Body": json.dumps(request_body(self._evaluation, prompt), ensure_ascii=False).encode(),
+            "Body": encoded(request_body(self._evaluation, prompt)),
         }
         if self._attributes:
             request["CustomAttributes"] = self._attributes

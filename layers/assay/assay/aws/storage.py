@@ -69,6 +69,14 @@ class Storage:
         body = self._open(key, version_id)
         yield from body.iter_lines(chunk_size=262_144)
 
+    def chunks(self, key: str, version_id: str | None = None) -> Iterator[bytes]:
+        """The object piece by piece, without holding it in memory.
+
+        Raises:
+            ObjectNotFoundError: there is none; raised before the first piece.
+        """
+        yield from self._open(key, version_id).iter_chunks(262_144)
+
     def write(self, key: str, body: bytes, content_type: str = "application/octet-stream") -> None:
         """Create or replace an object."""
         self._client.put_object(Bucket=self.bucket, Key=key, Body=body, ContentType=content_type)

@@ -30,10 +30,9 @@ class NotYet:
 
 
 NOT_YET = (
+    NotYet("dataset.cluster_key", "intervals that know of clusters"),
     NotYet("models.*.provider|model_provider", "asking Hugging Face, Bedrock and OpenAI models",
            lambda value: value in ("huggingface", "bedrock", "openai")),
-    NotYet("models.*.provider|model_provider", "taking the answers from the catalog",
-           lambda value: value == "responses"),
     NotYet("models.*.finetuning_config|finetuning", "fine-tuning"),
     NotYet("models.*.deployment_config.instance_type", "falling back on another instance type",
            lambda value: isinstance(value, list) and len(value) > 1),

@@ -33,7 +33,6 @@ from assay.contracts.decision_sections import (
 from assay.contracts.errors import Fault, RejectedError
 from assay.contracts.model_section import (
     PLACEHOLDER,
-    PROMPT_VARIABLES,
     DeploymentSection,
     EvaluationSection,
     FinetuningSection,
@@ -41,6 +40,7 @@ from assay.contracts.model_section import (
     RegisterSection,
     endpoint_group,
 )
+from assay.contracts.prompt_template import PROMPT_VARIABLES
 from assay.contracts.section import IN_WORDS, MODEL_NAME, Broken, EndpointName, ModelName, Section, SuiteName
 
 __all__ = [

@@ -4,37 +4,55 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
-from assay.contracts.section import Section
+from assay.contracts.prompt_template import that_shows_the_prompt
+from assay.contracts.section import FieldLocation, Section
+
+PromptTemplate = Annotated[str, AfterValidator(that_shows_the_prompt)]
 
 
 class DatasetSection(Section):
     """The catalog, and where its fields lie.
 
+    A field lies at a key or CSV column of that name, or at a JMESPath into the record.
+
     Attributes:
         dataset_name: a name for people.
         input_data_location: `s3://bucket/key` in the stack's bucket, or a key with or without its `catalogs/`.
-        dataset_mime_type: form of the catalog: JSON Lines, a record a line.
-        model_input_key: key of the record's input.
-        target_output_key: key of the expected answer.
-        category_key: key of the record's category, for slices.
-        num_records: ask only this many records, drawn with `seed`; None asks every one.
+        dataset_mime_type: form of the catalog: JSON Lines or CSV; told by the key's ending when left out, where
+            `.csv` and `.csv.gz` are CSV. Gzip is told by the file's content.
+        model_input_key: where the record's input lies.
+        target_output_key: where the expected answer lies; alternatives are parted by the algorithm's delimiter.
+        context_key: where a text lies that templates name `$context`; the key `context` when left out.
+        category_key: where the record's category lies, for slices.
+        cluster_key: where the name lies of what a record shares with others, such as the document it is about.
+        id_key: where the record's id lies; the key `id` when left out, and a hash of the input without one.
+        num_records: ask only this many records, drawn with `seed`; every one when left out.
         seed: seed of that draw.
         prompt_templates: name and text of each prompt template; every model is asked with every one.
     """
 
     dataset_name: str = ""
     input_data_location: str = Field(min_length=1)
-    dataset_mime_type: Literal["jsonlines", "application/jsonlines"] = "jsonlines"
-    model_input_key: str = Field("model_input", min_length=1)
-    target_output_key: str = Field("target_output", min_length=1)
-    category_key: str | None = None
+    dataset_mime_type: Literal["jsonlines", "application/jsonlines", "csv", "text/csv"] | None = None
+    model_input_key: FieldLocation = "model_input"
+    target_output_key: FieldLocation = "target_output"
+    context_key: FieldLocation | None = None
+    category_key: FieldLocation | None = None
+    cluster_key: FieldLocation | None = None
+    id_key: FieldLocation | None = None
     num_records: Annotated[int, Field(ge=1)] | None = None
     seed: int = 0
-    prompt_templates: dict[str, str] = Field(default_factory=dict)
+    prompt_templates: dict[str, PromptTemplate] = Field(default_factory=dict)
 
     def catalog_key(self) -> str:
         """Key of the catalog in the stack's bucket, or the whole `s3://` URI where one is given."""
         location = self.input_data_location
         return location if location.startswith(("s3://", "catalogs/")) else f"catalogs/{location}"
+
+    def is_csv(self, key: str) -> bool:
+        """Whether a catalog of this key is CSV, else it is JSON Lines."""
+        if self.dataset_mime_type is not None:
+            return self.dataset_mime_type in ("csv", "text/csv")
+        return key.lower().removesuffix(".gz").endswith(".csv")

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-import string
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
-from pydantic import AliasChoices, Discriminator, Field, Tag, field_validator
+from pydantic import AfterValidator, AliasChoices, Discriminator, Field, Tag, field_validator
 
-from assay.contracts.section import Broken, EndpointName, InstanceType, JmesPath, ModelName, Scalar, Section
+from assay.contracts.prompt_template import that_shows_the_prompt
+from assay.contracts.section import (
+    Broken,
+    EndpointName,
+    FieldLocation,
+    InstanceType,
+    JmesPath,
+    ModelName,
+    Scalar,
+    Section,
+)
 
 PLACEHOLDER = "PROMPT_PLACEHOLDER"
-PROMPT_VARIABLES = ("model_input", "feature", "prompt")
 
 Provider = Literal["jumpstart", "huggingface", "endpoint", "bedrock", "openai", "responses"]
 Count = Annotated[int, Field(ge=1, le=64)]
@@ -117,7 +125,7 @@ class EvaluationSection(Section):
         description="Sent with every request as SageMaker's custom attributes; `accept_eula: true` accepts the "
         "model's licence at deployment too.",
     )
-    prompt_template: str = Field(
+    prompt_template: Annotated[str, AfterValidator(that_shows_the_prompt)] = Field(
         "$model_input",
         description="Text around the record's input: `$model_input` (also `$feature`, `$prompt`) stands for it, "
         "`$name` for the catalog's column `name`.",
@@ -128,14 +136,6 @@ class EvaluationSection(Section):
     def _holds_placeholder(cls, value: Any) -> Any:
         if not _stands_in(value):
             raise ValueError(f'"{PLACEHOLDER}" must stand somewhere in it, or the model would never see the prompt')
-        return value
-
-    @field_validator("prompt_template")
-    @classmethod
-    def _holds_variable(cls, value: str) -> str:
-        if not set(PROMPT_VARIABLES) & set(string.Template(value).get_identifiers()):
-            names = ", ".join(f"${name}" for name in PROMPT_VARIABLES)
-            raise ValueError(f"one of {names} must stand in it, or every prompt would be the same")
         return value
 
 
@@ -163,8 +163,8 @@ class ModelSection(Section):
         description="Name of the endpoint. Models that name the same one share it. One of its own for each evaluation "
         "when left out.",
     )
-    response_key: JmesPath | None = Field(
-        None, description="JMESPath of this model's ready answer in the catalog's record."
+    response_key: FieldLocation | None = Field(
+        None, description="Key, CSV column or JMESPath of this model's ready answer in the catalog's record."
     )
     contender_of: ModelName | None = Field(
         None,

@@ -42,7 +42,7 @@ InstanceType = Annotated[str, Field(pattern=INSTANCE_TYPE)]
 MAX_EXPRESSION_DEPTH = 50
 
 
-def _depth(expression: str) -> int:
+def expression_depth(expression: str) -> int:
     """How deep an expression nests at most: open brackets, and prefixes, on each of which the parser recurses."""
     depth = deepest = 0
     for character in expression:
@@ -57,7 +57,7 @@ def _depth(expression: str) -> int:
 def _that_compiles(expression: str) -> str:
     import jmespath
 
-    if _depth(expression) > MAX_EXPRESSION_DEPTH:
+    if expression_depth(expression) > MAX_EXPRESSION_DEPTH:
         raise ValueError(
             f"not a JMESPath expression: nested too deeply, at most {MAX_EXPRESSION_DEPTH} levels are allowed"
         )
@@ -73,6 +73,15 @@ def _that_compiles(expression: str) -> str:
 
 
 JmesPath = Annotated[str, Field(min_length=1, max_length=1000), AfterValidator(_that_compiles)]
+
+
+def _that_may_be_a_key(location: str) -> str:
+    return _that_compiles(location) if set(location) & set("[]{}|&@*\"'`") else location
+
+
+# Of a field in a record: the name of a key or column (`gpt-4`, `my question`), or a JMESPath. Whether a record has it
+# shows when the catalog is read; what looks like a JMESPath must be one.
+FieldLocation = Annotated[str, Field(min_length=1, max_length=1000), AfterValidator(_that_may_be_a_key)]
 Scalar = str | int | float | bool
 
 

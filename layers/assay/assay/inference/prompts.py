@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from string import Template
 from typing import Any
 
@@ -11,14 +13,17 @@ from assay.contracts.catalog import Record
 from assay.contracts.config import PLACEHOLDER, PROMPT_VARIABLES, EvaluationSection
 from assay.inference.errors import MalformedReplyError
 
+_HALF = re.compile("[\ud800-\udfff]")
+
 
 def render_prompt(template: str, record: Record) -> str:
     """Put a record into a prompt template.
 
     `$model_input`, `$feature` and `$prompt` stand for the record's input, `$name` for its column `name`. The rules are
     those of `string.Template`, which fmeval's templates follow too: `${name}` is `$name`, `$$` is a `$` and keeps what
-    follows it from being a name. A name that the record does not have, and a `$` before anything else, stay as they
-    are. Values go in as they are: a `$` inside of one is text.
+    follows it from being a name. A `$` before anything else stays as it is, and so does a name that the record does not
+    have; a catalog with such a record is refused before anything is asked. Values go in as they are: a `$` inside of
+    one is text.
     """
     values = record.columns | {name.removeprefix("$"): record.model_input for name in PROMPT_VARIABLES}
     return Template(template).safe_substitute(values)
@@ -32,8 +37,16 @@ def request_body(evaluation: EvaluationSection, prompt: str) -> dict[str, Any]:
     }
 
 
+def encoded(body: dict[str, Any]) -> bytes:
+    """A request's body as JSON in UTF-8. Half of a surrogate pair, which UTF-8 cannot hold, is escaped."""
+    try:
+        return json.dumps(body, ensure_ascii=False, allow_nan=False).encode()
+    except UnicodeEncodeError:
+        return json.dumps(body, allow_nan=False).encode()
+
+
 def answer_text(reply: Any, output_jmespath: str) -> str:
-    """Find the answer in a reply.
+    """Find the answer in a reply. Half of a surrogate pair, as a cut-off answer may end with, becomes U+FFFD.
 
     Args:
         reply: the reply's JSON, parsed.
@@ -54,7 +67,7 @@ def answer_text(reply: Any, output_jmespath: str) -> str:
         raise MalformedReplyError(
             f"the reply has {type(found).__name__} at the output path {output_jmespath!r}, not text"
         )
-    return found
+    return found if _HALF.search(found) is None else _HALF.sub("\ufffd", found)
 
 
 def _fill(template: Any, prompt: str) -> Any:

@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from assay.contracts.catalog import read_catalog
+from assay.contracts.catalog_needs import needs_of
 from assay.contracts.config import SuiteConfig, load_config
 from assay.contracts.contenders import contenders, dump_config
 from assay.contracts.errors import Fault, RejectedError
@@ -29,7 +30,7 @@ class ObjectStore(Protocol):
     def latest(self, key: str) -> ObjectVersion: ...
     def exists(self, key: str) -> bool: ...
     def read(self, key: str, version_id: str | None = None) -> bytes: ...
-    def lines(self, key: str, version_id: str | None = None) -> Iterator[bytes]: ...
+    def chunks(self, key: str, version_id: str | None = None) -> Iterator[bytes]: ...
     def write(self, key: str, body: bytes, content_type: str = ...) -> None: ...
     def source(self, version: ObjectVersion) -> SourceObject: ...
 
@@ -107,6 +108,7 @@ class EvaluationStarter:
     def _from_config(self, config_version: ObjectVersion, catalog: ObjectVersion | None) -> Started:
         text = self.store.read(config_version.key, config_version.version_id)
         config = load_config(text, config_version.key)
+        needs = needs_of(config, text, config_version.key)
         if config.dataset.prompt_templates:
             config = contenders(config)
             text = dump_config(config)
@@ -116,9 +118,8 @@ class EvaluationStarter:
             if not self.store.exists(catalog_key):
                 return Started(outcome="waiting", suite=config.suite)
             catalog = self.store.latest(catalog_key)
-        records = sum(
-            1 for _ in read_catalog(self.store.lines(catalog.key, catalog.version_id), config.dataset, catalog.key)
-        )
+        chunks = self.store.chunks(catalog.key, catalog.version_id)
+        records = sum(1 for _ in read_catalog(chunks, config.dataset, catalog.key, needs))
         identifier = evaluation_id(config_version, catalog)
         # Inside the lock, each holder its own: config and catalog that were dropped together are one evaluation, and
         # the later one finds it started.

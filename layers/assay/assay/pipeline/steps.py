@@ -7,15 +7,20 @@ outside.
 
 from __future__ import annotations
 
-import json
+import hashlib
 import logging
 import random
+import tempfile
 import time
-from typing import Any, TypedDict
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from assay.contracts.config import ModelSection, SuiteConfig, load_config
 from assay.contracts.evaluation import EvaluationPaths
 from assay.contracts.results import Failure, Manifest, ModelOutcome
+
+if TYPE_CHECKING:
+    from assay.contracts.catalog import Record
 
 logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
 logger = logging.getLogger("assay.steps")
@@ -59,19 +64,35 @@ class Evaluated(TypedDict):
 def preprocess(evaluation_uri: str) -> Prepared:
     """Write the records that every model of the evaluation is asked, in one normal form, to `catalog.jsonl`."""
     from assay.contracts.catalog import read_catalog
+    from assay.contracts.catalog_needs import needs_of
 
     paths, storage, manifest, config = _open(evaluation_uri)
     source = manifest.catalog
     key = source.uri.removeprefix(f"s3://{paths.bucket}/")
-    records = list(read_catalog(storage.lines(key, source.version_id), config.dataset, key))
+    digest = hashlib.sha256()
+    chunks = _hashed(storage.chunks(key, source.version_id), digest)
     wanted = config.dataset.num_records
-    if wanted is not None and wanted < len(records):
-        chosen = set(random.Random(config.dataset.seed).sample(range(len(records)), wanted))  # noqa: S311
-        records = [record for index, record in enumerate(records) if index in chosen]
-    body = "".join(f"{record.model_dump_json()}\n" for record in records)
-    storage.write(paths.catalog, body.encode(), "application/jsonlines")
-    logger.info("catalog prepared: %d records", len(records))
-    return {"records": len(records)}
+    chosen = None
+    if wanted is not None and wanted < manifest.records:
+        chosen = set(random.Random(config.dataset.seed).sample(range(manifest.records), wanted))  # noqa: S311
+    count = 0
+    with tempfile.NamedTemporaryFile("w", encoding="utf-8", newline="\n") as file:
+        for index, record in enumerate(read_catalog(chunks, config.dataset, key, needs_of(config))):
+            if chosen is None or index in chosen:
+                file.write(f"{record.model_dump_json()}\n")
+                count += 1
+        file.flush()
+        if digest.hexdigest() != source.sha256:
+            raise RuntimeError(f"{source.uri} is no longer the file that was checked when the evaluation started")
+        storage.upload(paths.catalog, file.name, "application/jsonlines")
+    logger.info("catalog prepared: %d records", count)
+    return {"records": count}
+
+
+def _hashed(chunks: Iterator[bytes], digest: Any) -> Iterator[bytes]:
+    for chunk in chunks:
+        digest.update(chunk)
+        yield chunk
 
 
 def finetune(evaluation_uri: str, model_name: str, owner: str, role_arn: str, _prepared: Prepared) -> Finetuned:
@@ -133,10 +154,15 @@ def deploy(
     return deployed
 
 
-def evaluate(evaluation_uri: str, model_name: str, prepared: Prepared, deployed: Deployed) -> Evaluated:
-    """Ask the model every record that it has not answered yet, score the responses, and write the outcome."""
+def evaluate(evaluation_uri: str, model_name: str, prepared: Prepared, deployed: Deployed | None) -> Evaluated:
+    """Ask the model every record that it has not answered yet, score the responses, and write the outcome.
+
+    A model that is not deployed (`deployed` is None) has its responses in the catalog; nobody is asked.
+    """
     paths, storage, _, config = _open(evaluation_uri)
-    if deployed["failure"] is not None:
+    if deployed is None:
+        outcome = _score_given(paths, storage, config, model_name)
+    elif deployed["failure"] is not None:
         failure = deployed["failure"]
         outcome = ModelOutcome(
             model=model_name,
@@ -242,15 +268,11 @@ def _ask_and_score(
     paths: EvaluationPaths, storage: Any, config: SuiteConfig, model: ModelSection, deployed: Deployed
 ) -> ModelOutcome:
     from assay.aws.endpoint_model import EndpointModel
-    from assay.contracts.catalog import Record
     from assay.inference.prompts import render_prompt
     from assay.inference.runner import ask_all
-    from assay.inference.store import PartStore, read_responses
-    from assay.scoring.fmeval_algorithms import score_responses
-    from assay.scoring.outcome import summarize
-    from assay.scoring.score_files import write_scores
+    from assay.inference.store import PartStore
 
-    records = [Record.model_validate(json.loads(line)) for line in storage.lines(paths.catalog)]
+    records = list(_records(storage, paths))
     template = model.evaluation_config.prompt_template
     started = time.monotonic()
     ask_all(
@@ -261,14 +283,44 @@ def _ask_and_score(
         limits=config.limits,
     )
     wall_seconds = time.monotonic() - started
-    responses = list(read_responses(storage, paths.responses(model.name)))
-    rows = score_responses(records, responses, config.algorithms)
-    write_scores(storage, paths.scores(model.name), rows)
+    return _scored(paths, storage, config, model.name, records, deployed, wall_seconds)
+
+
+def _score_given(paths: EvaluationPaths, storage: Any, config: SuiteConfig, model_name: str) -> ModelOutcome:
+    from assay.inference.given import keep_given
+    from assay.inference.store import PartStore
+
+    keep_given(_records(storage, paths), model_name, PartStore(storage, paths.responses(model_name)))
+    return _scored(paths, storage, config, model_name, list(_records(storage, paths)), None, None)
+
+
+def _records(storage: Any, paths: EvaluationPaths) -> Iterator[Record]:
+    from assay.contracts.catalog import Record
+
+    return (Record.model_validate_json(line) for line in storage.lines(paths.catalog))
+
+
+def _scored(
+    paths: EvaluationPaths,
+    storage: Any,
+    config: SuiteConfig,
+    model_name: str,
+    records: list[Record],
+    deployed: Deployed | None,
+    wall_seconds: float | None,
+) -> ModelOutcome:
+    from assay.inference.store import read_responses
+    from assay.scoring.fmeval_algorithms import score_responses
+    from assay.scoring.outcome import summarize
+    from assay.scoring.score_files import write_scores
+
+    responses = list(read_responses(storage, paths.responses(model_name)))
+    write_scores(storage, paths.scores(model_name), score_responses(records, responses, config.algorithms))
     return summarize(
-        model=model.name,
+        model=model_name,
         records=len(records),
         responses=responses,
-        endpoint_name=deployed["endpoint_name"],
-        model_version=deployed["model_version"],
+        endpoint_name=None if deployed is None else deployed["endpoint_name"],
+        model_version=None if deployed is None else deployed["model_version"],
         wall_seconds=wall_seconds,
     )
