@@ -96,10 +96,7 @@ def kind_of(value: Any) -> str:
 def _json_row(number: int, raw: bytes) -> Row:
     fault = None
     try:
-        # The parser recurses, and how deep it may is a limit of the whole process that other libraries raise.
-        if raw.count(b"[") + raw.count(b"{") > MAX_DEPTH and _depth(raw) > MAX_DEPTH:
-            raise ValueError(f"nested too deeply, at most {MAX_DEPTH} levels are allowed")
-        values = _DECODER.decode(raw.decode())
+        values = _decoded(raw)
         if not isinstance(values, dict):
             fault = Fault(f"a record is a JSON object, found {kind_of(values)}", line=number)
         elif _SURROGATE_ESCAPE.search(raw) is not None:
@@ -111,6 +108,13 @@ def _json_row(number: int, raw: bytes) -> Row:
     except ValueError as error:
         fault = Fault(f"not JSON: {error}", line=number)
     return Row(number, values) if fault is None else Row(number, None, fault)
+
+
+def _decoded(raw: bytes) -> Any:
+    # The parser recurses, and how deep it may is a limit of the whole process that other libraries raise.
+    if raw.count(b"[") + raw.count(b"{") > MAX_DEPTH and _depth(raw) > MAX_DEPTH:
+        raise ValueError(f"nested too deeply, at most {MAX_DEPTH} levels are allowed")
+    return _DECODER.decode(raw.decode())
 
 
 def _depth(raw: bytes) -> int:
