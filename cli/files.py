@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from assay.contracts.catalog import Record, read_catalog
+from assay.contracts.catalog_needs import Needs, needs_of
 from assay.contracts.config import SuiteConfig, load_config
 from assay.contracts.dataset import DatasetSection
 from assay.contracts.errors import Fault, RejectedError
@@ -17,6 +18,7 @@ from cli.output import CommandError
 
 CONFIG_ENDINGS = (".yaml", ".yml")
 CATALOG_ENDINGS = (".jsonl", ".csv", ".gz")
+_PIECE = 262_144
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,10 @@ class Suite:
         if key.startswith("s3://"):
             key = key.removeprefix("s3://").partition("/")[2]
         return key.removeprefix("catalogs/") if key.startswith("catalogs/") else None
+
+    def needs(self) -> Needs:
+        """What its models and algorithms need of the catalog."""
+        return needs_of(self.config, self.text, str(self.path))
 
     def local_catalog(self) -> Path | None:
         """The catalog in the folder `catalogs` beside the config's own folder, None where it is not there."""
@@ -75,16 +81,16 @@ def read_config(path: Path) -> Suite:
     return Suite(path, text, load_config(text, str(path)))
 
 
-def read_records(path: Path, dataset: DatasetSection) -> Iterator[Record]:
+def read_records(path: Path, dataset: DatasetSection, needs: Needs | None = None) -> Iterator[Record]:
     """Read a catalog record by record.
 
     Raises:
-        RejectedError: with every fault, when the file has ended.
+        RejectedError: with every fault, when the file has ended; of the config where it alone is at fault.
         CommandError: the file cannot be read.
     """
     try:
-        with gzip.open(path) if path.name.lower().endswith(".gz") else path.open("rb") as lines:
-            yield from read_catalog(lines, dataset, str(path))
+        with gzip.open(path) if path.name.lower().endswith(".gz") else path.open("rb") as file:
+            yield from read_catalog(iter(lambda: file.read(_PIECE), b""), dataset, str(path), needs)
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise RejectedError(str(path), [Fault(f"not a whole gzip file: {error}")]) from error
     except OSError as error:

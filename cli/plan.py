@@ -41,7 +41,7 @@ def predict(config: Path, catalog: Path | None, prices: Prices, target: Target |
                 "name it with --catalog"
             )
         config_asked = contenders(suite.config)
-        work = workload(config_asked, read_records(catalog, suite.config.dataset))
+        work = workload(config_asked, read_records(catalog, suite.config.dataset, suite.needs()))
     except RejectedError as error:
         raise refused(error.subject, list(error.faults), error.total) from error
     step_type = STEP_INSTANCE_TYPE if target is None else target.parameters.get("StepInstanceType", STEP_INSTANCE_TYPE)

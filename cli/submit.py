@@ -65,7 +65,7 @@ def read_valid(config: Path, catalog: Path | None) -> tuple[Suite, Path | None]:
         suite = read_config(config)
         catalog = catalog if catalog is not None else suite.local_catalog()
         if catalog is not None:
-            for _ in read_records(catalog, suite.config.dataset):
+            for _ in read_records(catalog, suite.config.dataset, suite.needs()):
                 pass
     except RejectedError as error:
         raise refused(error.subject, list(error.faults), error.total) from error

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from assay.contracts.catalog_needs import Needs
 from assay.contracts.dataset import DatasetSection
 from assay.contracts.errors import Fault, RejectedError
 from cli.files import Suite, is_config, read_config, read_records
@@ -41,6 +42,8 @@ class Findings:
         self.checked += 1
         self.total += error.total
         self.faulty.add(str(path))
+        # A config that was valid by itself may name what its catalog does not have.
+        self.valid = [sentence for sentence in self.valid if not sentence.startswith(f"{path}: ")]
         self.faults += [(str(path), fault) for fault in error.faults]
 
     def accept(self, sentence: str) -> None:
@@ -79,7 +82,7 @@ def check(files: list[Path], config: Path | None) -> Findings:
         catalog = suite.local_catalog()
         if catalog is None:
             continue
-        _catalog(given.get(catalog.resolve(), catalog), suite.config.dataset, findings, f" with {suite.path}")
+        _catalog(given.get(catalog.resolve(), catalog), suite.config.dataset, suite.needs(), findings, suite.path)
         done.add(catalog.resolve())
     for path in catalogs:
         if path.resolve() in done and config is None:
@@ -87,17 +90,19 @@ def check(files: list[Path], config: Path | None) -> Findings:
         if named is None and findings.faulty_configs:
             findings.unchecked.append(str(path))
             continue
-        dataset = named or DatasetSection(input_data_location=path.name)
         findings.field_names_assumed |= named is None
-        _catalog(path, dataset, findings, "" if config is None else f" with {config}")
+        if named is None:
+            _catalog(path, DatasetSection(input_data_location=path.name), None, findings, config)
+        else:
+            _catalog(path, named.config.dataset, named.needs(), findings, config)
     return findings
 
 
-def _named(config: Path | None, findings: Findings) -> DatasetSection | None:
+def _named(config: Path | None, findings: Findings) -> Suite | None:
     if config is None:
         return None
     try:
-        return read_config(config).config.dataset
+        return read_config(config)
     except RejectedError as error:
         findings.faulty_configs = True
         if str(config) not in findings.faulty:
@@ -108,14 +113,15 @@ def _named(config: Path | None, findings: Findings) -> DatasetSection | None:
     return None
 
 
-def _catalog(path: Path, dataset: DatasetSection, findings: Findings, how: str) -> None:
+def _catalog(path: Path, dataset: DatasetSection, needs: Needs | None, findings: Findings, config: Path | None) -> None:
     try:
-        records = sum(1 for _ in read_records(path, dataset))
+        records = sum(1 for _ in read_records(path, dataset, needs))
     except RejectedError as error:
-        findings.refuse(path, error)
+        findings.refuse(Path(error.subject), error)
     except CommandError as error:
         findings.unreadable.append(str(error))
     else:
+        how = "" if config is None else f" with {config}"
         findings.accept(f"{path}: {records:,} record{'s' if records != 1 else ''}{how}")
 
 

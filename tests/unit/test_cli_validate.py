@@ -129,6 +129,25 @@ def test_a_catalog_whose_config_is_at_fault_is_not_read_by_names_that_are_not_it
     assert "not checked catalogs/capitals.jsonl: a config is at fault" in result.stdout
 
 
+def test_a_template_that_names_what_the_catalog_does_not_have_is_a_fault_of_the_config(folder: Path) -> None:
+    text = (folder / "configs/capitals.yaml").read_text()
+    assert "models:\n" in text
+    asked = "models:\n  - name: asked\n    provider: endpoint\n    endpoint_name: e\n"
+    asked += '    evaluation_config: {prompt_template: "$prompt in $contxt"}\n'
+    (folder / "configs/capitals.yaml").write_text(text.replace("models:\n", asked))
+    result = run("configs/capitals.yaml")
+    assert result.exit_code == 1
+    assert "names $contxt, and no record of catalogs/capitals.jsonl has it" in result.stdout
+    assert any(line.startswith("configs/capitals.yaml:") for line in result.stdout.splitlines())
+    assert "valid configs/capitals.yaml" not in result.stdout
+
+
+def test_a_csv_is_read_by_the_names_of_its_header(folder: Path) -> None:
+    (folder / "more.csv").write_text('question,answer\n"a\nb",c\nd\n')
+    result = run("more.csv", "--config", "configs/capitals.yaml")
+    assert "more.csv:4: the record has 1 fields, and the header names 2" in result.stdout
+
+
 def test_a_packed_catalog_is_read(folder: Path) -> None:
     (folder / "more.jsonl.gz").write_bytes(gzip.compress(CATALOG.encode()))
     assert run("more.jsonl.gz", "--config", "configs/capitals.yaml").exit_code == 0

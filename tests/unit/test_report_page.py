@@ -310,6 +310,12 @@ def test_a_page_without_any_number_still_says_why() -> None:
     assert "no answers" in text
 
 
+def test_ready_responses_have_answers_and_no_latency() -> None:
+    text = render(comparison([ranked("a", 1, 1.0, latency=None), ranked("b", 2, 0.0)])).text
+    assert "ready responses, not timed" in text
+    assert "no answers" not in text
+
+
 def test_a_mean_without_an_interval_and_a_pair_without_a_difference_are_shown_as_that() -> None:
     models = [ranked("a", 1, 1.0), ranked("b", 2, 0.0)]
     lone = Mean(n=1, failed=0, value=1.0)
