@@ -86,7 +86,7 @@ def _gunzip(chunks: Iterable[bytes]) -> Iterator[bytes]:
             if piece:
                 yield piece
             data = member.unused_data if member.eof else member.unconsumed_tail
-            if not data and len(piece) < _PIECE:
+            if not data:
                 break
     if not member.eof:
         raise BrokenFileError("not a whole gzip file: it ends too early")
