@@ -70,6 +70,8 @@ clean: ## delete what can be made again
 	rm -rf $(VENV) .aws-sam .aws-sam.log .assay tools/node_modules
 
 $(STEP)/.ready: image/requirements.txt
+	@test $(words $(CURDIR)) -eq 1 \
+		|| { echo "the SageMaker SDK's step scripts cannot run in a path with spaces: move $(CURDIR)" >&2; exit 1; }
 	@$(PYTHON) -c 'import sys, venv; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)))' \
 		|| { echo "Assay needs Python 3.11 or 3.12 with venv, and $(PYTHON) is not that" >&2; exit 1; }
 	@echo "setting up $(VENV) with $$($(PYTHON) --version): the packages of the evaluation image"

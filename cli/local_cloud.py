@@ -60,11 +60,15 @@ def up(project: Path) -> Stack:
     """Start the daemon unless it runs, and deploy what `sam build` made.
 
     Raises:
-        LocalCloudError: no build, or something in it that the local cloud does not carry out.
+        LocalCloudError: no build, something in it that the local cloud does not carry out, or a daemon that hangs.
     """
-    if daemon.status(project).settings is None:
-        daemon.up(project)
-    settings = daemon.settings_of(project)
+    deploy.require_build(project)
+    status = daemon.status(project)
+    if status.settings is not None and not status.healthy:
+        raise LocalCloudError(
+            "the local cloud runs and does not answer: `assay local logs` says more, `assay local down` ends it"
+        )
+    settings = status.settings or daemon.up(project)
     outputs = deploy.deploy(settings, parameters={"PythonVersion": f"{sys.version_info[0]}.{sys.version_info[1]}"})
     return Stack(settings, outputs, daemon.status(project).pid)
 
@@ -87,7 +91,8 @@ def print_status(project: Path, console: Console) -> None:
     else:
         health = "serving" if status.healthy else "[red]not answering[/]"
         console.print(f"{health} at {status.settings.endpoint_url} for {status.seconds:.0f} s; state in {status.home}")
-        _print_stack(status.settings, console)
+        if status.healthy:
+            _print_stack(status.settings, console)
     table = Table(title="not checked here, and what that means", title_justify="left", show_header=False)
     for item in UNCHECKED:
         table.add_row(item.subject, item.why)

@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from botocore.exceptions import BotoCoreError, ClientError
+from requests import RequestException
 
 from cli import local_cloud
 from cli.demo import run_demo
-from cli.output import TIMED_OUT, make_console
+from cli.output import TIMED_OUT, UNUSABLE, make_console
 from cli.plan import plan
 from cli.progress import TimedOutError
 from cli.submit import submit
@@ -79,5 +81,12 @@ def main() -> None:
     try:
         app()
     except (LocalCloudError, TimedOutError) as error:
-        errors.print(f"error: {error}", style="red", soft_wrap=True, markup=False)
+        _tell(str(error))
         raise SystemExit(TIMED_OUT if isinstance(error, TimedOutError) else 1) from error
+    except (BotoCoreError, ClientError, RequestException) as error:
+        _tell(f"{' '.join(str(error).split())}; `assay local status` says whether the local cloud runs")
+        raise SystemExit(UNUSABLE) from error
+
+
+def _tell(message: str) -> None:
+    errors.print(f"error: {message}", style="red", soft_wrap=True, markup=False)

@@ -25,7 +25,7 @@ def store(home: Path, source: Path) -> str:
         LocalCloudError: `source` is not there.
     """
     if not source.exists():
-        raise LocalCloudError(f"{source} does not exist: build the template first (sam build)")
+        raise LocalCloudError(f"{source} does not exist: `make build` makes it (sam build)")
     key = _digest(source)
     target = path(home, key)
     if not target.exists():
@@ -69,16 +69,17 @@ def layer_root(home: Path, keys: Sequence[str]) -> Path:
 
 
 def _overlay(layer: Path, root: Path) -> None:
-    for folder, _, names in os.walk(layer):
+    for folder, folders, names in os.walk(layer):
         destination = root / Path(folder).relative_to(layer)
         destination.mkdir(parents=True, exist_ok=True)
-        for name in names:
+        links = [name for name in folders if (Path(folder) / name).is_symlink()]
+        for name in (*names, *links):
             file = destination / name
             file.unlink(missing_ok=True)
             try:
-                os.link(Path(folder) / name, file)
+                os.link(Path(folder) / name, file, follow_symlinks=False)
             except OSError:  # another file system, or one without links
-                shutil.copy2(Path(folder) / name, file)
+                shutil.copy2(Path(folder) / name, file, follow_symlinks=False)
 
 
 def _settle(scratch: Path, target: Path) -> None:

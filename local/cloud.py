@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
+import logging
 import os
 import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
+
+import psutil
+
+from local import processes
 
 ACCOUNT_ID = "123456789012"
-T = TypeVar("T")
+_logger = logging.getLogger("local")
 _originals: dict[tuple[int, str], tuple[Any, Any]] = {}
 
 
@@ -119,14 +126,25 @@ class Cloud:
     _children_lock: threading.Lock = field(default_factory=threading.Lock)
 
     def spawn(
-        self, command: Sequence[str | Path], *, environment: Mapping[str, str], directory: Path, log: Path
+        self,
+        command: Sequence[str | Path],
+        *,
+        environment: Mapping[str, str],
+        directory: Path,
+        log: Path,
+        descriptors: Sequence[int] = (),
     ) -> subprocess.Popen[bytes]:
         """Start a process in a session of its own, with exactly `environment` and PATH; it ends with the daemon.
 
-        Standard output and error are appended to `log`.
+        Standard output and error are appended to `log`. Of this process's open files it has `descriptors` only.
+
+        Raises:
+            LocalCloudError: the cloud is closing, so nothing would end the process.
         """
         log.parent.mkdir(parents=True, exist_ok=True)
-        with log.open("ab") as sink:
+        with self._children_lock, log.open("ab") as sink:
+            if self.stopping.is_set():
+                raise LocalCloudError(f"the local cloud is closing: {command[0]} is not started any more")
             process = subprocess.Popen(  # noqa: S603 - the command is ours, never a shell
                 [str(part) for part in command],
                 env={"PATH": os.environ.get("PATH", ""), "LANG": "C.UTF-8", **environment},
@@ -134,39 +152,52 @@ class Cloud:
                 stdin=subprocess.DEVNULL,
                 stdout=sink,
                 stderr=subprocess.STDOUT,
+                pass_fds=descriptors,
                 start_new_session=True,
             )
-        with self._children_lock:
-            self._children = {pid: child for pid, child in self._children.items() if child.poll() is None}
+            processes.write_down(self.settings.home, process.pid)
             self._children[process.pid] = process
         return process
 
     def terminate(self, process: subprocess.Popen[bytes], grace_seconds: float = 5.0) -> None:
-        """End a process that `spawn` started, and everything it started, by their session."""
-        for number in (signal.SIGTERM, signal.SIGKILL):
-            try:
-                os.killpg(process.pid, number)
-            except ProcessLookupError:
-                break
-            try:
-                process.wait(grace_seconds)
-                break
-            except subprocess.TimeoutExpired:
-                continue
-        process.poll()
+        """End a process that `spawn` started, and everything it started, by their session: what it left as well.
 
-    def close(self) -> None:
-        """End every process that is left, and refuse new work."""
+        It has `grace_seconds` to end by itself; what is left of its session then, or when it has ended, is killed.
+        """
+        self._end([process], grace_seconds)
+
+    def close(self, grace_seconds: float = 5.0) -> None:
+        """End every process that is left, all at once, and refuse new work."""
         self.stopping.set()
         with self._children_lock:
             children = list(self._children.values())
-        for child in children:
-            self.terminate(child)
+        self._end(children, grace_seconds)
         self.pool.shutdown(wait=False, cancel_futures=True)
+
+    def _end(self, children: Sequence[subprocess.Popen[bytes]], grace_seconds: float) -> None:
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            for child in children:
+                _signal(child, number)
+            deadline = time.monotonic() + grace_seconds
+            for child in children:
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    child.wait(max(0.0, deadline - time.monotonic()))
+        with self._children_lock:
+            for child in children:
+                if child.returncode is not None and child.pid in self._children:
+                    del self._children[child.pid]
+                    processes.cross_off(self.settings.home, child.pid)
 
     def submit(self, work: Any, *arguments: Any) -> Future[Any]:
         """Run `work` in the pool; what it raises is logged by the daemon, never lost."""
         return self.pool.submit(_logged(work), *arguments)
+
+
+def _signal(child: subprocess.Popen[bytes], number: signal.Signals) -> None:
+    if child.poll() is not None and psutil.pid_exists(child.pid):
+        return  # it has ended with all its session, and its number is somebody else's by now
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(child.pid, number)
 
 
 def _logged(work: Any) -> Any:
@@ -175,11 +206,7 @@ def _logged(work: Any) -> Any:
         try:
             return work(*arguments)
         except Exception:
-            import logging
-
-            logging.getLogger("local").exception(
-                "background work failed", extra={"work": getattr(work, "__name__", "?")}
-            )
+            _logger.exception("background work failed", extra={"work": getattr(work, "__name__", "?")})
             raise
 
     return run

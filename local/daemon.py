@@ -19,6 +19,7 @@ import psutil
 import requests
 
 from local.cloud import LocalCloudError, Settings
+from local.processes import end_left_over
 
 HOME = Path(".assay/local")
 _START_SECONDS = 60.0
@@ -61,16 +62,23 @@ def up(project: Path, *, region: str = Settings.region, time_scale: float = 1.0)
     """Start the daemon of `project` on a free port, wait until it answers, and return how to reach it.
 
     Raises:
-        LocalCloudError: it runs already, or it did not start; the message has the end of its log.
+        LocalCloudError: it runs already, its path is one that steps cannot run in, or it did not start; the message has
+            the end of its log.
     """
     home = project.resolve() / HOME
+    if any(character.isspace() for character in str(home)):
+        raise LocalCloudError(
+            f"the project lies in a path with spaces, in which the SageMaker SDK's step scripts cannot run: {home}; "
+            "move it to a path without"
+        )
     with _exclusive(home):
         if _running(home) is not None:
             raise LocalCloudError("the local cloud runs already; `assay local status` says where")
-        settings = Settings(project.resolve(), home, _free_port(), region, time_scale)
-        process = _start(settings)
-        state = State(process.pid, settings.port, region, time_scale, time.time())
-        _state_file(home).write_text(json.dumps(asdict(state), indent=2) + "\n", encoding="utf-8")
+        end_left_over(home)
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            settings = Settings(project.resolve(), home, int(listener.getsockname()[1]), region, time_scale)
+            process = _start(settings, listener)
+        _write_state(home, State(process.pid, settings.port, region, time_scale, time.time()))
         deadline = time.monotonic() + _START_SECONDS
         while not _answers(settings.endpoint_url):
             if process.poll() is not None or time.monotonic() > deadline:
@@ -94,34 +102,21 @@ def status(project: Path) -> Status:
     return Status(settings, _answers(settings.endpoint_url), time.time() - state.started, home, state.pid)
 
 
-def settings_of(project: Path) -> Settings:
-    """Return how to reach the running daemon.
-
-    Raises:
-        LocalCloudError: it does not run.
-    """
-    settings = status(project).settings
-    if settings is None:
-        raise LocalCloudError("the local cloud does not run; start it with `assay local up`")
-    return settings
-
-
 def down(project: Path) -> bool:
-    """End the daemon and every process it started; return whether one was running."""
+    """End the daemon and every process it started; return whether there was anything to end.
+
+    A daemon that was killed could not end its own: what it left running is ended too.
+    """
     home = project.resolve() / HOME
     with _exclusive(home):
-        state = _running(home)
-        if state is not None:
-            _end(state.pid)
-        _state_file(home).unlink(missing_ok=True)
-    return state is not None
+        return _down(home)
 
 
 def reset(project: Path) -> bool:
-    """End the daemon and delete its state, artefacts, mails and logs; return whether one was running."""
-    was_running = down(project)
+    """End the daemon and delete its state, artefacts, mails and logs; return whether there was anything to end."""
     home = project.resolve() / HOME
-    if home.exists():
+    with _exclusive(home):
+        was_running = _down(home)
         shutil.rmtree(home)
     return was_running
 
@@ -139,23 +134,42 @@ def log_files(project: Path) -> list[Path]:
     return sorted((project.resolve() / HOME / "logs").rglob("*.log"))
 
 
-def _start(settings: Settings) -> subprocess.Popen[bytes]:
+def _down(home: Path) -> bool:
+    state = _running(home)
+    if state is not None:
+        _end(state.pid)
+    left = end_left_over(home)
+    _state_file(home).unlink(missing_ok=True)
+    return state is not None or left > 0
+
+
+def _start(settings: Settings, listener: socket.socket) -> subprocess.Popen[bytes]:
+    """Start the daemon with a socket that listens already: nobody else can take the port before it does."""
     log = settings.home / _LOG_FILE
     log.parent.mkdir(parents=True, exist_ok=True)
     command = [
         *(str(settings.server_python), "-m", "local.server"),
-        *("--project", str(settings.project), "--home", str(settings.home), "--port", str(settings.port)),
+        *("--project", str(settings.project), "--home", str(settings.home)),
+        *("--port", str(settings.port), "--socket", str(listener.fileno())),
         *("--region", settings.region, "--time-scale", str(settings.time_scale)),
     ]
     with log.open("ab") as sink:
         return subprocess.Popen(  # noqa: S603 - our own interpreter and module
             command,
             cwd=settings.project,
+            env=_environment(),
             stdin=subprocess.DEVNULL,
             stdout=sink,
             stderr=subprocess.STDOUT,
+            pass_fds=[listener.fileno()],
             start_new_session=True,
         )
+
+
+def _environment() -> dict[str, str]:
+    """This process's environment without its AWS settings: a profile that is gone would break every client."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+    return {**kept, "AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.devnull}
 
 
 def _running(home: Path) -> State | None:
@@ -182,8 +196,6 @@ def _end(pid: int) -> None:
         process.send_signal(signal.SIGTERM)
         _, alive = psutil.wait_procs([process], timeout=_STOP_SECONDS)
         if alive:
-            for child in process.children(recursive=True):
-                child.kill()
             process.kill()
             psutil.wait_procs([process], timeout=_STOP_SECONDS)
     except psutil.NoSuchProcess:
@@ -197,14 +209,15 @@ def _answers(endpoint_url: str) -> bool:
         return False
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 def _state_file(home: Path) -> Path:
     return home / _STATE_FILE
+
+
+def _write_state(home: Path, state: State) -> None:
+    """The file appears whole: `status` reads it without the lock."""
+    scratch = _state_file(home).with_suffix(".new")
+    scratch.write_text(json.dumps(asdict(state), indent=2) + "\n", encoding="utf-8")
+    scratch.replace(_state_file(home))
 
 
 @contextmanager

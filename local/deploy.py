@@ -12,7 +12,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import boto3
 from botocore.exceptions import ClientError, EndpointConnectionError
 from samtranslator.internal.managed_policies import get_bundled_managed_policy_map
 from samtranslator.model.exceptions import InvalidDocumentException
@@ -22,7 +21,7 @@ from samtranslator.utils.py27hash_fix import to_py27_compatible_template, undo_m
 from samtranslator.yaml_helper import yaml_parse
 
 from local import artefacts
-from local.clients import client
+from local.clients import client, session
 from local.cloud import LocalCloudError, Settings, UnsupportedError
 from local.supported import check_template
 
@@ -35,6 +34,8 @@ _LOCAL_PATHS = {
     "AWS::Lambda::LayerVersion": ("Content", ("S3Bucket", "S3Key")),
     "AWS::StepFunctions::StateMachine": ("DefinitionS3Location", ("Bucket", "Key")),
 }
+
+_PARAMETER_TYPES = {"String", "Number", "CommaDelimitedList", "List<Number>"}
 
 
 def deploy(
@@ -49,9 +50,9 @@ def deploy(
         UnsupportedError: the template asks for something that the local cloud does not carry out.
         LocalCloudError: the template or a resource is wrong; the message names it.
     """
-    path = template or settings.project / ".aws-sam/build/template.yaml"
+    path = template or require_build(settings.project)
     if not path.exists():
-        raise LocalCloudError(f"{path} does not exist: build the template first (sam build)")
+        raise LocalCloudError(f"{path} does not exist")
     source = yaml_parse(path.read_text(encoding="utf-8"))
     values = resolve_parameters(source, parameters or {})
     packaged = package(source, path.parent, settings.home)
@@ -60,11 +61,24 @@ def deploy(
     return _apply(settings, stack, translated, values)
 
 
+def require_build(project: Path) -> Path:
+    """Return the template that `sam build` made of a project's.
+
+    Raises:
+        LocalCloudError: there is none yet.
+    """
+    path = project / ".aws-sam/build/template.yaml"
+    if not path.exists():
+        raise LocalCloudError(f"{path} does not exist: `make build` makes it (sam build)")
+    return path
+
+
 def resolve_parameters(template: Mapping[str, Any], given: Mapping[str, str]) -> dict[str, str]:
     """Return a value for every parameter of the template, as text, checked as CloudFormation checks it.
 
     Raises:
         LocalCloudError: a parameter without value, an unknown one, or a value that is not allowed.
+        UnsupportedError: a parameter is of a type whose values AWS would look up.
     """
     declared = template.get("Parameters", {})
     unknown = sorted(set(given) - set(declared))
@@ -72,16 +86,39 @@ def resolve_parameters(template: Mapping[str, Any], given: Mapping[str, str]) ->
         raise LocalCloudError(f"the template has no parameter {', '.join(unknown)}")
     values = {}
     for name, declaration in declared.items():
+        if declaration["Type"] not in _PARAMETER_TYPES:
+            raise UnsupportedError(
+                f"parameter {name}: type {declaration['Type']} is not carried out by the local cloud"
+            )
         if name not in given and "Default" not in declaration:
             raise LocalCloudError(f"parameter {name} has no value")
-        value = str(given.get(name, declaration.get("Default")))
-        allowed = [str(choice) for choice in declaration.get("AllowedValues", [value])]
-        if value not in allowed:
-            raise LocalCloudError(f"parameter {name}: {value!r} is none of {', '.join(allowed)}")
-        if not re.fullmatch(declaration.get("AllowedPattern", ".*"), value, re.DOTALL):
-            raise LocalCloudError(f"parameter {name}: {value!r} does not match {declaration['AllowedPattern']}")
+        value = _text(given.get(name, declaration.get("Default")))
+        if fault := _parameter_fault(declaration, value):
+            raise LocalCloudError(f"parameter {name}: {value!r} {fault}")
         values[name] = value
     return values
+
+
+def _parameter_fault(declaration: Mapping[str, Any], value: str) -> str | None:
+    allowed = [_text(choice) for choice in declaration.get("AllowedValues", [value])]
+    if value not in allowed:
+        return f"is none of {', '.join(allowed)}"
+    if not re.fullmatch(declaration.get("AllowedPattern", ".*"), value, re.DOTALL):
+        return f"does not match {declaration['AllowedPattern']}"
+    amount, what, least, most = float(len(value)), "characters", "MinLength", "MaxLength"
+    if declaration["Type"] == "Number":
+        what, least, most = "as its value", "MinValue", "MaxValue"
+        try:
+            amount = float(value)
+        except ValueError:
+            return "is not a number"
+    low, high = float(declaration.get(least, "-inf")), float(declaration.get(most, "inf"))
+    return None if low <= amount <= high else f"must have {low:g} to {high:g} {what}"
+
+
+def _text(value: Any) -> str:
+    """A value of the template as CloudFormation hands it on: YAML's booleans in lower case."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def package(template: Mapping[str, Any], folder: Path, home: Path) -> dict[str, Any]:
@@ -105,8 +142,7 @@ def translate(template: dict[str, Any], parameters: dict[str, str], region: str)
     if "Transform" not in template:
         return template
     to_py27_compatible_template(template, parameters)
-    session = boto3.Session(aws_access_key_id="local", aws_secret_access_key="local", region_name=region)  # noqa: S106
-    translator = Translator(None, Parser(), boto_session=session)
+    translator = Translator(None, Parser(), boto_session=session(region))
     try:
         translated = translator.translate(
             template, dict(parameters), get_managed_policy_map=lambda: get_bundled_managed_policy_map("aws") or {}

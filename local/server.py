@@ -10,6 +10,7 @@ import importlib
 import json
 import logging
 import os
+import shutil
 import signal
 import sys
 import threading
@@ -21,9 +22,10 @@ from moto.server import DomainDispatcherApplication, MotoRequestHandler, create_
 from werkzeug.serving import BaseWSGIServer, make_server
 from werkzeug.wrappers import Response
 
-from local import bus, front
+from local import front
 from local.cloud import Cloud, Settings
-from local.lambda_service import service
+from local.events import bus
+from local.functions.service import service
 from local.log_format import KeyFormatter
 
 # In the order in which they are installed: who patches what another one calls comes first.
@@ -44,6 +46,7 @@ ADAPTERS = (
     "sagemaker_model_packages",
     "sagemaker_pipelines",
     "sagemaker_executions",
+    "pretended",
     "cloudformation_strict",
 )
 
@@ -57,12 +60,15 @@ class QuietHandler(MotoRequestHandler):  # type: ignore[misc]
         """Nothing: progress is polled."""
 
 
-def build(settings: Settings) -> tuple[Cloud, BaseWSGIServer]:
-    """Install every adapter and bind the port; the caller serves and closes.
+def build(settings: Settings, listener: int | None = None) -> tuple[Cloud, BaseWSGIServer]:
+    """Install every adapter and bind the port, unless `listener` is a socket (its descriptor) that has it already.
 
-    moto keeps its state in the process: a second cloud starts empty, and replaces the first.
-    The environment of this process is pointed at the local cloud, so that no client in it can reach another one.
+    The caller serves and closes. moto keeps its state in the process: a second cloud starts empty, and replaces the
+    first. The environment of this process is pointed at the local cloud, so that no client in it can reach another one.
+    What handlers and steps left in their scratch folders when an earlier daemon was killed is deleted.
     """
+    for scratch in ("tmp", "steps"):
+        shutil.rmtree(settings.home / scratch, ignore_errors=True)
     os.environ.update(settings.client_environment())
     os.environ["MOTO_PORT"] = str(settings.port)
     front.clear_routes()
@@ -72,7 +78,11 @@ def build(settings: Settings) -> tuple[Cloud, BaseWSGIServer]:
     front.local_path("health", lambda _request: _json({"status": "ok", "pid": os.getpid()}))
     front.local_path("events", lambda _request: _json(bus.seen()))
     application = front.Front(DomainDispatcherApplication(create_backend_app))
-    server = make_server(settings.host, settings.port, application, threaded=True, request_handler=QuietHandler)
+    server = make_server(
+        settings.host, settings.port, application, threaded=True, request_handler=QuietHandler, fd=listener
+    )
+    if listener is not None:
+        os.close(listener)  # the server has a descriptor of its own
     server.daemon_threads = True
     server.block_on_close = False
     for name in ADAPTERS:
@@ -99,6 +109,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--project", type=Path, required=True)
     parser.add_argument("--home", type=Path, required=True)
     parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--socket", type=int, help="descriptor of a socket that listens on the port already")
     parser.add_argument("--region", default=Settings.region)
     parser.add_argument("--time-scale", type=float, default=Settings.time_scale)
     options = parser.parse_args(arguments)
@@ -108,7 +119,7 @@ def main(arguments: list[str] | None = None) -> int:
     settings = Settings(
         options.project.resolve(), options.home.resolve(), options.port, options.region, options.time_scale
     )
-    cloud, server = build(settings)
+    cloud, server = build(settings, options.socket)
     ended = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ended.set())

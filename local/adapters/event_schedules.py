@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -11,17 +12,18 @@ from typing import Any
 from moto.events.models import events_backends
 from moto.scheduler import models as scheduler_models
 
-from local import bus
 from local.cloud import ACCOUNT_ID, Cloud, UnsupportedError, require
-from local.delivery import Delivery, deliver, sender
-from local.event_clock import Schedule, parse
-from local.event_input import fill
+from local.events import bus
+from local.events.clock import Schedule, parse
+from local.events.delivery import Delivery, deliver, sender
+from local.events.input import fill
 
 _SchedulerBackend = require(scheduler_models, "EventBridgeSchedulerBackend")
 _scheduler_backends = require(scheduler_models, "scheduler_backends")
 _create_schedule = require(_SchedulerBackend, "create_schedule")
 _update_schedule = require(_SchedulerBackend, "update_schedule")
 _TICK_SECONDS = 1.0
+_logger = logging.getLogger("local.schedules")
 _TARGET_KEYS = {
     "Arn",
     "RoleArn",
@@ -58,9 +60,12 @@ class Clock:
         return fired
 
     def run(self) -> None:
-        """Tick until the cloud stops."""
+        """Tick until the cloud stops, whatever a schedule comes to: the others go on."""
         while not self._cloud.stopping.wait(_TICK_SECONDS):
-            self.tick(datetime.now(UTC))
+            try:
+                self.tick(datetime.now(UTC))
+            except Exception:
+                _logger.exception("schedules were not looked at")
 
     def _schedules(self) -> Iterator[tuple[str, str, Schedule, Any]]:
         region = self._cloud.settings.region

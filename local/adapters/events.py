@@ -13,9 +13,12 @@ from typing import Any
 from moto.events import models
 from moto.events.exceptions import InvalidEventPatternException, ValidationException
 
-from local import bus, event_clock, event_input, event_pattern
 from local.cloud import Cloud, LocalCloudError, UnsupportedError, require
-from local.delivery import sender
+from local.events import bus
+from local.events.clock import parse
+from local.events.delivery import sender
+from local.events.input import check_path
+from local.events.pattern import validate
 
 ENTRIES_LIMIT_BYTES = 262_144
 _TARGET_KEYS = {
@@ -52,7 +55,7 @@ def install(cloud: Cloud) -> None:
         if pattern := arguments.get("event_pattern"):
             _check_pattern(pattern)
         if expression := arguments.get("scheduled_expression"):
-            event_clock.parse(expression)
+            parse(expression)
         return _put_rule(self, name, **arguments)
 
     def put_targets(self: Any, name: str, event_bus_arn: str | None, targets: list[dict[str, Any]]) -> None:
@@ -98,7 +101,7 @@ def _size(entry: dict[str, Any]) -> int:
 
 def _check_pattern(pattern: str) -> None:
     try:
-        event_pattern.validate(json.loads(pattern))
+        validate(json.loads(pattern))
     except ValueError as error:
         raise InvalidEventPatternException(reason=str(error)) from None
 
@@ -117,6 +120,6 @@ def _check_target(rule: str, target: dict[str, Any]) -> None:
     paths += target.get("InputTransformer", {}).get("InputPathsMap", {}).values()
     for path in paths:
         try:
-            event_input.check_path(path)
+            check_path(path)
         except LocalCloudError as error:
             raise ValidationException(f"Invalid InputPath for target {target['Id']}: {error}") from None

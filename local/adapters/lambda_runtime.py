@@ -17,10 +17,10 @@ from werkzeug.wrappers import Request, Response
 
 from local.cloud import Cloud, UnsupportedError, require
 from local.front import local_path
-from local.lambda_async import enqueue
-from local.lambda_pool import ThrottledError
-from local.lambda_service import service, start
-from local.lambda_worker import Invocation, log_path
+from local.functions.asynchronous import enqueue
+from local.functions.pool import ThrottledError
+from local.functions.service import service, start
+from local.functions.worker import Invocation, log_path
 
 REQUEST_LIMIT = 6_291_456
 ASYNCHRONOUS_LIMIT = 262_144

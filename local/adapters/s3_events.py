@@ -13,8 +13,9 @@ from typing import Any
 from moto.core.responses import ActionResult
 from moto.s3 import models, notifications, responses
 
-from local import bus, front
+from local import front
 from local.cloud import ACCOUNT_ID, Cloud, UnsupportedError, require
+from local.events import bus
 
 _Event = require(notifications, "S3NotificationEvent")
 _S3Backend = require(models, "S3Backend")

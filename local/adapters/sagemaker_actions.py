@@ -52,6 +52,13 @@ class Request:
         return list(items[int(token) : end]), {"NextToken": str(end)} if end < len(items) else {}
 
 
+def refuse(request: Request, *names: str) -> None:
+    """Refuse a request with parameters that change what happens in AWS and would change nothing here."""
+    given = [name for name in names if request.get(name)]
+    if given:
+        raise invalid(f"The local cloud does not carry out {', '.join(given)}")
+
+
 def invalid(message: str) -> ServiceException:
     """Return AWS's answer to a request that it refuses."""
     return ValidationError(message=message)

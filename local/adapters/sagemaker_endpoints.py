@@ -14,9 +14,10 @@ import urllib3
 from moto.sagemaker import models
 
 from local.adapters import sagemaker_events
-from local.adapters.sagemaker_actions import Request, answer, backend, invalid
+from local.adapters.sagemaker_actions import Request, answer, backend, invalid, refuse
 from local.adapters.sagemaker_jumpstart import MODEL_VARIABLE
 from local.cloud import ACCOUNT_ID, Cloud, require
+from local.models.serve import BACKLOG
 
 FakeEndpoint = require(models, "FakeEndpoint")
 FakeEndpointConfig = require(models, "FakeEndpointConfig")
@@ -66,20 +67,20 @@ class Host:
     def __init__(self, cloud: Cloud, model: str, name: str) -> None:
         self._cloud = cloud
         settings = cloud.settings
-        with socket.socket() as probe:
-            probe.bind((settings.host, 0))
-            port = probe.getsockname()[1]
         self.log = settings.home / "logs/endpoints" / f"{name}.log"
-        self.process: Popen[bytes] = cloud.spawn(
-            [
-                settings.server_python,
-                *("-m", "local.models.serve", "--model", model, "--port", str(port)),
-                *("--cache", settings.project / ".assay/cache/models"),
-            ],
-            environment={**settings.client_environment(), "PYTHONUNBUFFERED": "1"},
-            directory=settings.project,
-            log=self.log,
-        )
+        with socket.create_server((settings.host, 0), backlog=BACKLOG) as listener:
+            self.process: Popen[bytes] = cloud.spawn(
+                [
+                    settings.server_python,
+                    *("-m", "local.models.serve", "--model", model, "--socket", str(listener.fileno())),
+                    *("--cache", settings.project / ".assay/cache/models"),
+                ],
+                environment={**settings.client_environment(), "PYTHONUNBUFFERED": "1"},
+                directory=settings.project,
+                log=self.log,
+                descriptors=[listener.fileno()],
+            )
+            port = listener.getsockname()[1]
         self.connections = urllib3.HTTPConnectionPool(settings.host, port, maxsize=64, retries=False)
 
     def wait_until_healthy(self) -> str | None:
@@ -92,7 +93,8 @@ class Host:
                 if self.connections.request("GET", "/ping", timeout=2.0).status == 200:
                     return None
             except urllib3.exceptions.HTTPError:
-                time.sleep(PING_SECONDS)
+                pass  # it loads, or it has just ended
+            time.sleep(PING_SECONDS)
         return f"the container did not answer within {START_SECONDS:g} seconds"
 
     def end(self) -> None:
@@ -112,18 +114,19 @@ class Endpoints:
         self._hosts: dict[str, Host] = {}
         self._lock = threading.Lock()
 
-    def host(self, name: str) -> Host | None:
-        """Return the process that serves an endpoint which is in service."""
+    def serving(self, name: str) -> tuple[Host, str] | None:
+        """Return the process that serves an endpoint which is in service, and the name of its variant."""
         endpoint = backend(self._cloud).endpoints.get(name)
-        if endpoint is None or endpoint.endpoint_status != "InService":
+        host = self._hosts.get(name)
+        if endpoint is None or host is None or endpoint.endpoint_status != "InService":
             return None
-        return self._hosts.get(name)
-
-    def variant(self, name: str) -> str:
-        return str(backend(self._cloud).endpoints[name].production_variants[0]["VariantName"])
+        return host, _variant(endpoint)
 
     def create_model(self, request: Request) -> dict[str, Any]:
         state, name = backend(self._cloud), request["ModelName"]
+        refuse(request, "InferenceExecutionConfig")
+        if len(request.get("Containers", [])) > 1:
+            raise invalid("The local cloud serves a model by exactly one container")
         with self._lock:
             if name in state._models:
                 raise invalid(f'Cannot create already existing model "{state._models[name].arn}".')
@@ -157,6 +160,10 @@ class Endpoints:
         state, name = backend(self._cloud), request["EndpointConfigName"]
         if len(request["ProductionVariants"]) != 1:
             raise invalid("The local cloud serves an endpoint by exactly one production variant")
+        refuse(request, "AsyncInferenceConfig", "DataCaptureConfig", "ExplainerConfig", "ShadowProductionVariants")
+        (variant,) = request["ProductionVariants"]
+        if "ModelName" not in variant or "ServerlessConfig" in variant:
+            raise invalid("The local cloud serves a production variant by instances that run the model it names")
         with self._lock:
             if name in state.endpoint_configs:
                 arn = state.endpoint_configs[name].endpoint_config_arn
@@ -164,8 +171,8 @@ class Endpoints:
             config = state.create_endpoint_config(
                 endpoint_config_name=name,
                 production_variants=request["ProductionVariants"],
-                data_capture_config=request.get("DataCaptureConfig"),
-                async_inference_config=request.get("AsyncInferenceConfig"),
+                data_capture_config=None,
+                async_inference_config=None,
                 tags=request.get("Tags"),
                 kms_key_id=request.get("KmsKeyId"),
             )
@@ -175,6 +182,7 @@ class Endpoints:
 
     def create(self, request: Request) -> dict[str, Any]:
         state, name = backend(self._cloud), request["EndpointName"]
+        refuse(request, "DeploymentConfig")
         with self._lock:
             if name in state.endpoints:
                 raise invalid(f'Cannot create already existing endpoint "{state.endpoints[name].arn}".')
@@ -230,7 +238,7 @@ class Endpoints:
             endpoint.endpoint_status = "Failed" if reason else "InService"
             if reason:
                 endpoint.failure_reason = (
-                    f"The primary container for production variant {self.variant(name)} did not pass the ping health "
+                    f"The primary container for production variant {_variant(endpoint)} did not pass the ping health "
                     f"check: {reason}"
                 )[:LONGEST_REASON]
                 self._hosts.pop(name, None)
@@ -253,6 +261,10 @@ class Endpoints:
             host.end()
         with self._lock:
             backend(self._cloud).endpoints.pop(endpoint.endpoint_name, None)
+
+
+def _variant(endpoint: Any) -> str:
+    return str(endpoint.production_variants[0]["VariantName"])
 
 
 _INSTALLED: dict[int, Endpoints] = {}

@@ -8,8 +8,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from local import bus
 from local.cloud import Cloud
+from local.events import bus
 from local.pipeline.execution import Execution, StepRun
 
 ENDPOINT_STATUSES = {"Creating": "CREATING", "InService": "IN_SERVICE", "Failed": "FAILED", "Deleting": "DELETING"}

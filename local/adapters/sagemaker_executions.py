@@ -11,7 +11,15 @@ from typing import Any
 from moto.sagemaker import models
 
 from local.adapters import sagemaker_events
-from local.adapters.sagemaker_actions import ConflictError, Request, ResourceNotFoundError, answer, backend, invalid
+from local.adapters.sagemaker_actions import (
+    ConflictError,
+    Request,
+    ResourceNotFoundError,
+    answer,
+    backend,
+    invalid,
+    refuse,
+)
 from local.adapters.sagemaker_pipelines import find_pipeline
 from local.cloud import Cloud, UnsupportedError
 from local.pipeline.definition import DefinitionError, Step, bind_parameters, read_definition
@@ -83,8 +91,7 @@ class ExecutionActions:
 
     def start(self, request: Request) -> dict[str, Any]:
         pipeline = find_pipeline(self._cloud, request["PipelineName"])
-        if request.get("SelectiveExecutionConfig"):
-            raise invalid("The local cloud does not carry out SelectiveExecutionConfig")
+        refuse(request, "SelectiveExecutionConfig", "PipelineVersionId")
         token = request.get("ClientRequestToken")
         try:
             definition = read_definition(pipeline.pipeline_definition)
@@ -138,7 +145,7 @@ class ExecutionActions:
         after, before = request.get("CreatedAfter"), request.get("CreatedBefore")
         chosen = [
             execution
-            for execution in pipeline.pipeline_executions.values()
+            for execution in list(pipeline.pipeline_executions.values())
             if (after is None or execution.started > after) and (before is None or execution.started < before)
         ]
         chosen.sort(key=lambda execution: execution.started, reverse=request.get("SortOrder") != "Ascending")

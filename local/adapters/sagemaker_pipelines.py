@@ -89,7 +89,8 @@ class PipelineActions:
     def delete(self, request: Request) -> dict[str, Any]:
         pipeline = find_pipeline(self._cloud, request["PipelineName"])
         with self._lock:
-            running = [item.arn for item in pipeline.pipeline_executions.values() if item.status not in FINISHED]
+            executions = list(pipeline.pipeline_executions.values())
+            running = [item.arn for item in executions if item.status not in FINISHED]
             if running:
                 raise ConflictError(f"Pipeline {pipeline.pipeline_name} has running executions: {', '.join(running)}")
             del backend(self._cloud).pipelines[pipeline.pipeline_name]

@@ -35,11 +35,12 @@ class Runtime:
     def invoke(self, request: Request) -> Response:
         found = _PATH.fullmatch(request.path)
         name = found[1] if found else ""
-        host = self._endpoints.host(name)
-        if host is None:
+        serving = self._endpoints.serving(name)
+        if serving is None:
             return error_response(
                 request, "ValidationError", f"Endpoint {name} of account {ACCOUNT_ID} not found.", 400
             )
+        host, variant = serving
         body = request.get_data()
         if len(body) > LARGEST_PAYLOAD:
             return error_response(request, "ValidationError", "The payload is larger than 6 MB.", 413)
@@ -61,7 +62,7 @@ class Runtime:
         if answer.status >= 400:
             return self._model_error(name, answer.status, answer.data.decode(errors="replace"))
         response = Response(answer.data, content_type=answer.headers.get("Content-Type"))
-        response.headers["x-Amzn-Invoked-Production-Variant"] = self._endpoints.variant(name)
+        response.headers["x-Amzn-Invoked-Production-Variant"] = variant
         if _ATTRIBUTES in answer.headers:
             response.headers[_ATTRIBUTES] = answer.headers[_ATTRIBUTES]
         return response

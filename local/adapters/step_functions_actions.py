@@ -20,14 +20,16 @@ _PACKAGES = {"lambda": "awslambda", "sagemaker-runtime": "sagemakerruntime"}
 
 
 def unserved_actions(definition: dict[str, Any]) -> Iterator[str]:
-    """Yield a fault for each Task of a checked definition whose action neither moto nor an adapter has."""
+    """Yield a fault for each Task of a checked definition whose action neither moto nor an adapter carries out."""
     for name, state in states_of(definition):
         if state["Type"] != "Task":
             continue
         integration = parse_resource(state["Resource"])
-        if not hasattr(_response_class(integration.service), camelcase_to_underscores(integration.operation.name)):
-            action = f"{integration.service}:{integration.operation.name}"
-            yield f"state {name!r}, Resource: {action} is not carried out by the local cloud"
+        action = camelcase_to_underscores(integration.operation.name)
+        method = getattr(_response_class(integration.service), action, None)
+        if method is None or getattr(method, "is_refusal", False):
+            called = f"{integration.service}:{integration.operation.name}"
+            yield f"state {name!r}, Resource: {called} is not carried out by the local cloud"
 
 
 @functools.cache

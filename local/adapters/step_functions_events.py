@@ -16,7 +16,7 @@ from local.cloud import Cloud
 def announce(cloud: Cloud, execution: Execution) -> None:
     """Put the execution's present status on the default bus."""
     # Imported late: the bus is an adapter's as well, and starts executions.
-    from local import bus
+    from local.events import bus
 
     bus.emit(
         cloud,

@@ -1,6 +1,8 @@
 """A model server, as SageMaker starts one behind an endpoint: `GET /ping` and `POST /invocations`.
 
 python -m local.models.serve --model smollm2-135m-instruct --port 8080 --cache DIR
+
+Who starts it may hand over a listening socket in place of a port, which nobody can then take while the model loads.
 """
 
 from __future__ import annotations
@@ -8,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import socket
 import sys
 from collections.abc import Callable, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -16,6 +19,7 @@ from typing import Any, Protocol
 
 from local.models.payload import PayloadError, Prompt, read_payload
 
+BACKLOG = 128
 ATTRIBUTES = "X-Amzn-SageMaker-Custom-Attributes"
 
 
@@ -52,10 +56,11 @@ class Server(ThreadingHTTPServer):
     """One thread a connection; a client keeps its connection for many requests."""
 
     daemon_threads = True
-    request_queue_size = 128
 
-    def __init__(self, port: int, model: Model) -> None:
-        super().__init__(("127.0.0.1", port), Handler)
+    def __init__(self, listener: socket.socket, model: Model) -> None:
+        super().__init__(listener.getsockname(), Handler, bind_and_activate=False)
+        self.socket.close()
+        self.socket = listener
         self.model = model
 
 
@@ -101,21 +106,27 @@ class Handler(BaseHTTPRequestHandler):
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Load the model, then listen: who connects finds a model that answers."""
+    """Load the model, then answer: who connects before that waits for it."""
     parser = argparse.ArgumentParser(prog="local.models.serve", description=__doc__)
     parser.add_argument("--model", required=True, choices=sorted(MODELS))
-    parser.add_argument("--port", required=True, type=int)
+    place = parser.add_mutually_exclusive_group(required=True)
+    place.add_argument("--port", type=int)
+    place.add_argument("--socket", type=int, help="descriptor of a socket that listens already")
     parser.add_argument("--cache", type=Path, default=Path(".assay/cache/models"))
     parser.add_argument("--facts", type=Path, default=Path(__file__).with_name("facts.jsonl"))
     # Two threads beside another busy process wait for each other at every product: half the cores are faster.
     parser.add_argument("--threads", type=int, default=max(1, (os.cpu_count() or 1) // 2))
     options = parser.parse_args(arguments)
+    if options.socket is None:
+        listener = socket.create_server(("127.0.0.1", options.port), backlog=BACKLOG)
+    else:
+        listener = socket.socket(fileno=options.socket)
     try:
         model = MODELS[options.model](options)
     except (OSError, ValueError) as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)  # noqa: T201 - the log is this stream
         return 1
-    Server(options.port, model).serve_forever()
+    Server(listener, model).serve_forever()
     return 0
 
 

@@ -183,15 +183,15 @@ class Execution:
         self._advance()
 
     def _attempt(self, run: StepRun) -> Outcome:
-        with self._lock:
-            if self.status != "Executing":
-                return Stopped()
-            run.attempts += 1
-            run.arguments = resolve(dict(run.step.arguments), self._scope())
-            job = run.job = self.backend.job(self, run.step, run.arguments, run.attempts)
-            if run.status != "Executing":
-                self._step_becomes(run, "Executing")
         try:
+            with self._lock:
+                if self.status != "Executing":
+                    return Stopped()
+                run.attempts += 1
+                run.arguments = resolve(dict(run.step.arguments), self._scope())
+                job = run.job = self.backend.job(self, run.step, run.arguments, run.attempts)
+                if run.status != "Executing":
+                    self._step_becomes(run, "Executing")
             return job.run()
         except Exception as error:
             # A fault of ours must fail the step: nothing else would ever end the execution.

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import signal
 import subprocess
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -97,8 +94,7 @@ class Job:
             process.wait(limit)
         except subprocess.TimeoutExpired:
             timed_out = True
-            self.cloud.terminate(process)
-        _end_session(process)
+        self.cloud.terminate(process)  # nothing outlives a container: what its processes left running ends as well
         if self._stopped.is_set() or self.cloud.stopping.is_set():
             return Stopped()
         if timed_out:
@@ -125,7 +121,7 @@ class Job:
             return Failed(f"AlgorithmError: {cause}"[: LONGEST_REASON - len(ending)] + ending)
         if any((container.opt_ml / "model").iterdir()):
             return Failed("ClientError: the local cloud does not upload what a step leaves in the model directory")
-        bucket, prefix = _split(self.arguments["OutputDataConfig"]["S3OutputPath"])
+        bucket, prefix = bucket_and_key(self.arguments["OutputDataConfig"]["S3OutputPath"])
         found = s3.list_objects_v2(Bucket=bucket, Prefix=f"{prefix}/").get("Contents", [])
         names = {item["Key"].rpartition("/")[2] for item in found}
         if not names.intersection(RESULT_FILES):
@@ -133,14 +129,15 @@ class Job:
         return Completed()
 
 
-def _split(uri: str) -> tuple[str, str]:
-    parts = urlsplit(uri)
-    return parts.netloc, parts.path.strip("/")
+def bucket_and_key(uri: str) -> tuple[str, str]:
+    # No URL to S3: what follows a # or a ? is a part of the key.
+    bucket, _, key = uri.removeprefix("s3://").partition("/")
+    return bucket, key.strip("/")
 
 
 def _download(s3: Any, uri: str, target: Path) -> int:
     """Fetch everything under an S3 prefix into `target`; return how many objects there were."""
-    bucket, prefix = _split(uri)
+    bucket, prefix = bucket_and_key(uri)
     count = 0
     for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
         for item in page.get("Contents", []):
@@ -152,14 +149,6 @@ def _download(s3: Any, uri: str, target: Path) -> int:
             path.write_bytes(s3.get_object(Bucket=bucket, Key=key)["Body"].read())
             count += 1
     return count
-
-
-def _end_session(process: subprocess.Popen[bytes]) -> None:
-    """Nothing outlives a container: kill what its processes left running."""
-    try:
-        os.killpg(process.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        return
 
 
 def _last_lines(log: Path, count: int = 5) -> list[str]:

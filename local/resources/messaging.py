@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, ClassVar
 
 from local.resources.resource import Resource, as_flag, as_text, tag_map
 
@@ -26,8 +26,13 @@ class Topic(Resource):
             if name in self.properties or name in self.previous:
                 value = str(self.properties.get(name, ""))
                 sns.set_topic_attributes(TopicArn=arn, AttributeName=name, AttributeValue=value)
-        for subscription in self.properties.get("Subscription", []):
-            sns.subscribe(TopicArn=arn, Protocol=subscription["Protocol"], Endpoint=subscription["Endpoint"])
+        wanted, present = _subscribers(self.properties), _subscribers(self.previous)
+        for protocol, endpoint in wanted - present:
+            sns.subscribe(TopicArn=arn, Protocol=protocol, Endpoint=endpoint)
+        if present - wanted:
+            for found in sns.list_subscriptions_by_topic(TopicArn=arn)["Subscriptions"]:
+                if (found["Protocol"], found["Endpoint"]) in present - wanted:
+                    sns.unsubscribe(SubscriptionArn=found["SubscriptionArn"])
 
     def remove(self) -> None:
         self.aws("sns").delete_topic(TopicArn=self.physical_resource_id)
@@ -51,6 +56,13 @@ class TopicPolicy(Resource):
 class Subscription(Resource):
     type_name = "AWS::SNS::Subscription"
     replaces = ("TopicArn", "Protocol", "Endpoint")
+    # What a property that is gone goes back to.
+    _defaults: ClassVar[dict[str, str]] = {
+        "FilterPolicy": "",
+        "FilterPolicyScope": "MessageAttributes",
+        "RedrivePolicy": "",
+        "RawMessageDelivery": "false",
+    }
 
     def create(self) -> None:
         subscribed = self.aws("sns").subscribe(
@@ -60,14 +72,15 @@ class Subscription(Resource):
         self.update()
 
     def update(self) -> None:
-        values: dict[str, Any] = {}
+        gone = set(self.previous) - set(self.properties)
+        values: dict[str, Any] = {name: value for name, value in self._defaults.items() if name in gone}
         for name in ("FilterPolicy", "RedrivePolicy"):
             if name in self.properties:
                 values[name] = json.dumps(self.properties[name])
         if "FilterPolicyScope" in self.properties:
             values["FilterPolicyScope"] = self.properties["FilterPolicyScope"]
-        if as_flag(self.properties.get("RawMessageDelivery", False)):
-            values["RawMessageDelivery"] = "true"
+        if "RawMessageDelivery" in self.properties:
+            values["RawMessageDelivery"] = as_text(as_flag(self.properties["RawMessageDelivery"]))
         for name, value in sorted(values.items(), reverse=True):
             self.aws("sns").set_subscription_attributes(
                 SubscriptionArn=self.physical_resource_id, AttributeName=name, AttributeValue=value
@@ -83,16 +96,18 @@ class Queue(Resource):
     name_limit = 80
     attribute_names = ("Arn", "QueueName", "QueueUrl")
     replaces = ("FifoQueue",)
-    _attributes = (
-        "DelaySeconds",
-        "MaximumMessageSize",
-        "MessageRetentionPeriod",
-        "ReceiveMessageWaitTimeSeconds",
-        "VisibilityTimeout",
-        "KmsMasterKeyId",
-        "ContentBasedDeduplication",
-        "SqsManagedSseEnabled",
-    )
+    # The attributes, and what one that is gone goes back to.
+    _defaults: ClassVar[dict[str, str]] = {
+        "DelaySeconds": "0",
+        "MaximumMessageSize": "262144",
+        "MessageRetentionPeriod": "345600",
+        "ReceiveMessageWaitTimeSeconds": "0",
+        "VisibilityTimeout": "30",
+        "KmsMasterKeyId": "",
+        "ContentBasedDeduplication": "false",
+        "SqsManagedSseEnabled": "true",
+        "RedrivePolicy": "",
+    }
 
     def create(self) -> None:
         attributes = self._wanted()
@@ -117,7 +132,9 @@ class Queue(Resource):
         self.aws("sqs").delete_queue(QueueUrl=self.physical_resource_id)
 
     def _wanted(self) -> dict[str, str]:
-        wanted = {name: as_text(value) for name, value in self.pick(*self._attributes).items()}
+        gone = set(self.previous) - set(self.properties)
+        wanted = {name: value for name, value in self._defaults.items() if name in gone}
+        wanted |= {name: as_text(value) for name, value in self.pick(*self._defaults).items()}
         return wanted | {name: json.dumps(value) for name, value in self.pick("RedrivePolicy").items()}
 
 
@@ -134,3 +151,7 @@ class QueuePolicy(Resource):
 
     def remove(self) -> None:
         """A queue that outlives its policy keeps it; policies are not checked locally."""
+
+
+def _subscribers(topic: dict[str, Any]) -> set[tuple[str, str]]:
+    return {(item["Protocol"], item["Endpoint"]) for item in topic.get("Subscription", [])}

@@ -38,7 +38,11 @@ class Role(Resource):
                 iam.delete_role_policy(RoleName=self.name, PolicyName=policy["PolicyName"])
         for name, policy in policies.items():
             iam.put_role_policy(RoleName=self.name, PolicyName=name, PolicyDocument=_document(policy))
-        for arn in self._own_policies(self.properties):
+        wanted, attached = self._own_policies(self.properties), self._own_policies(self.previous)
+        for arn in attached:
+            if arn not in wanted:
+                iam.detach_role_policy(RoleName=self.name, PolicyArn=arn)
+        for arn in wanted:
             iam.attach_role_policy(RoleName=self.name, PolicyArn=arn)
 
     def remove(self) -> None:

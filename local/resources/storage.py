@@ -107,7 +107,10 @@ class Table(Resource):
     def update(self) -> None:
         dynamodb, wanted = self.aws("dynamodb"), self.properties
         ttl = wanted.get("TimeToLiveSpecification")
-        if ttl and ttl != self.previous.get("TimeToLiveSpecification"):
+        before = self.previous.get("TimeToLiveSpecification")
+        if before and not ttl:
+            ttl = {**before, "Enabled": False}
+        if ttl and ttl != before:
             specification = {"Enabled": as_flag(ttl["Enabled"]), "AttributeName": ttl["AttributeName"]}
             dynamodb.update_time_to_live(TableName=self.name, TimeToLiveSpecification=specification)
         if recovery := wanted.get("PointInTimeRecoverySpecification"):

@@ -31,8 +31,10 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     (project / ".assay").mkdir()
     for name in (".venv", ".aws-sam", ".assay/cache", "local"):
         (project / name).symlink_to(PROJECT / name)
-    yield local_cloud.up(project)
-    local_cloud.down(project)
+    try:
+        yield local_cloud.up(project)
+    finally:
+        local_cloud.down(project)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -15,11 +15,12 @@ from typing import Any
 import pytest
 import pytest_socket
 
-from local import bus, server
+from local import server
 from local.adapters.lambda_code import runtime_of
 from local.clients import client
 from local.cloud import Cloud, Settings, restore
 from local.deploy import deploy
+from local.events import bus
 
 PROJECT = Path(__file__).resolve().parents[2]
 RUNTIME = runtime_of(Settings(PROJECT, PROJECT, 0))

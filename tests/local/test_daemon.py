@@ -18,6 +18,7 @@ from local.clients import client
 from local.cloud import LocalCloudError, Settings
 from local.deploy import deploy
 from tests.local.conftest import PROJECT, RUNTIME
+from tests.local.sagemaker_support import is_running
 
 TEMPLATE = """
 Transform: AWS::Serverless-2016-10-31
@@ -43,7 +44,20 @@ def start_in_another_process(project: Path) -> Settings:
     """Start the daemon in a process that ends at once, as a command does."""
     code = f"from pathlib import Path; from local import daemon; daemon.up(Path({str(project)!r}))"
     subprocess.run([sys.executable, "-c", code], cwd=PROJECT, check=True, timeout=60)
-    return daemon.settings_of(project)
+    settings = daemon.status(project).settings
+    assert settings is not None
+    return settings
+
+
+def invoke_a_function(settings: Settings, project: Path) -> int:
+    """Deploy a function, invoke it, and return the number of its process, which stays."""
+    function = project / "function"
+    function.mkdir()
+    (function / "app.py").write_text("import os\ndef lambda_handler(event, context):\n    return os.getpid()\n")
+    template = project / "template.yaml"
+    template.write_text(TEMPLATE % RUNTIME)
+    name = deploy(settings, template, "daemon")["Function"]
+    return int(json.loads(client(settings, "lambda").invoke(FunctionName=name)["Payload"].read()))
 
 
 def test_the_daemon_survives_its_command_and_down_leaves_no_process_and_no_port(project: Path) -> None:
@@ -53,13 +67,7 @@ def test_the_daemon_survives_its_command_and_down_leaves_no_process_and_no_port(
     assert status.pid is not None
     server = psutil.Process(status.pid)
     assert os.getsid(server.pid) == server.pid
-    function = project / "function"
-    function.mkdir()
-    (function / "app.py").write_text("import os\ndef lambda_handler(event, context):\n    return os.getpid()\n")
-    template = project / "template.yaml"
-    template.write_text(TEMPLATE % RUNTIME)
-    name = deploy(settings, template, "daemon")["Function"]
-    handler = json.loads(client(settings, "lambda").invoke(FunctionName=name)["Payload"].read())
+    handler = invoke_a_function(settings, project)
     assert psutil.pid_exists(handler)
 
     assert daemon.down(project)
@@ -70,6 +78,44 @@ def test_the_daemon_survives_its_command_and_down_leaves_no_process_and_no_port(
         probe.connect((settings.host, settings.port))
     assert not daemon.status(project).healthy
     assert not daemon.down(project)
+
+
+def test_what_a_killed_daemon_left_running_is_ended_by_down(project: Path) -> None:
+    settings = daemon.up(project)
+    handler = invoke_a_function(settings, project)
+    pid = daemon.status(project).pid
+    assert pid is not None
+    psutil.Process(pid).kill()
+    psutil.Process(pid).wait(10)
+    assert is_running(handler)
+    assert daemon.status(project).settings is None
+    assert daemon.down(project)
+    assert not is_running(handler)
+    assert not daemon.down(project)
+
+
+def test_aws_settings_of_the_shell_do_not_reach_the_local_cloud(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_PROFILE", "a-profile-that-is-gone")
+    monkeypatch.setenv("AWS_USE_FIPS_ENDPOINT", "true")
+    monkeypatch.setenv("AWS_ENDPOINT_URL_SQS", "http://127.0.0.1:1")
+    settings = daemon.up(project)
+    assert invoke_a_function(settings, project)
+    assert client(settings, "sqs").create_queue(QueueName="here")["QueueUrl"].startswith(settings.endpoint_url)
+
+
+def test_what_a_killed_daemon_left_in_scratch_folders_is_deleted_at_the_next_start(project: Path) -> None:
+    for name in ("tmp", "steps"):
+        (project / daemon.HOME / name / "left").mkdir(parents=True)
+    daemon.up(project)
+    assert not [name for name in ("tmp", "steps") if (project / daemon.HOME / name / "left").exists()]
+
+
+def test_a_path_with_spaces_is_refused_with_the_reason(tmp_path: Path) -> None:
+    project = tmp_path / "my project"
+    project.mkdir()
+    with pytest.raises(LocalCloudError, match="path with spaces"):
+        daemon.up(project)
+    assert list(project.iterdir()) == []
 
 
 def test_a_second_start_is_refused_and_reset_deletes_the_state(project: Path) -> None:
@@ -89,8 +135,3 @@ def test_a_stale_state_file_that_names_somebody_elses_process_is_not_believed(pr
     assert daemon.status(project).settings is None
     assert not daemon.down(project)
     assert psutil.Process().is_running()
-
-
-def test_without_a_daemon_the_way_to_start_one_is_said(tmp_path: Path) -> None:
-    with pytest.raises(LocalCloudError, match="assay local up"):
-        daemon.settings_of(tmp_path)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from local.adapters.cloudformation_strict import in_dependency_order
-from local.cloud import LocalCloudError, UnsupportedError
+from local.cloud import LocalCloudError, Settings, UnsupportedError
 from local.deploy import deploy, resolve_parameters
 from local.resources import RESOURCES
 from local.supported import _PATHS, check_template
@@ -76,11 +76,17 @@ def test_parameters_are_checked_as_cloudformation_checks_them() -> None:
         "Parameters": {
             "Stage": {"Type": "String", "AllowedValues": ["dev", "prod"], "Default": "dev"},
             "PythonVersion": {"Type": "String", "AllowedPattern": r"3\.\d+", "Default": 3.11},
-            "Mail": {"Type": "String"},
+            "Mail": {"Type": "String", "MaxLength": 5},
+            "Days": {"Type": "Number", "MinValue": 1, "MaxValue": 7, "Default": 1},
+            "Strict": {"Type": "String", "AllowedValues": [True, False], "Default": True},
         }
     }
-    assert resolve_parameters(template, {"Mail": "a@b.c"}) == {"Stage": "dev", "PythonVersion": "3.11", "Mail": "a@b.c"}
+    defaults = {"Stage": "dev", "PythonVersion": "3.11", "Days": "1", "Strict": "true"}
+    assert resolve_parameters(template, {"Mail": "a@b.c"}) == {**defaults, "Mail": "a@b.c"}
     for given, fault in (
+        ({"Mail": "abcdef"}, "must have -inf to 5 characters"),
+        ({"Mail": "a", "Days": "8"}, "must have 1 to 7 as its value"),
+        ({"Mail": "a", "Days": "week"}, "is not a number"),
         ({}, "Mail has no value"),
         ({"Mail": "a", "Stage": "test"}, "none of dev, prod"),
         ({"Mail": "a", "PythonVersion": "4"}, "does not match"),
@@ -88,6 +94,12 @@ def test_parameters_are_checked_as_cloudformation_checks_them() -> None:
     ):
         with pytest.raises(LocalCloudError, match=fault):
             resolve_parameters(template, given)
+
+
+def test_a_parameter_whose_value_aws_would_look_up_is_refused() -> None:
+    template = {"Parameters": {"Image": {"Type": "AWS::SSM::Parameter::Value<String>", "Default": "/assay/image"}}}
+    with pytest.raises(UnsupportedError, match="SSM"):
+        resolve_parameters(template, {})
 
 
 def test_resources_come_after_what_they_refer_to() -> None:
@@ -102,9 +114,9 @@ def test_resources_come_after_what_they_refer_to() -> None:
     assert order.index("Log") < order.index("Function")
 
 
-def test_a_template_that_was_not_built_says_so(running: Any, tmp_path: Path) -> None:
-    with pytest.raises(LocalCloudError, match="sam build"):
-        deploy(running.settings, tmp_path / "template.yaml")
+def test_a_template_that_was_not_built_says_what_builds_it(tmp_path: Path) -> None:
+    with pytest.raises(LocalCloudError, match="make build"):
+        deploy(Settings(tmp_path, tmp_path, 1))
 
 
 STORAGE = """
@@ -250,6 +262,61 @@ def test_an_update_that_failed_is_brought_on_by_the_next_one(running: Any, tmp_p
     url = running.aws("sqs").get_queue_url(QueueName="again")["QueueUrl"]
     found = running.aws("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=["VisibilityTimeout"])
     assert found["Attributes"]["VisibilityTimeout"] == "30"
+
+
+TAKEN_AWAY = """
+    Resources:
+      Letters: {Type: AWS::SQS::Queue}
+      Inbox: {Type: AWS::SQS::Queue, Properties: {%(queue)s}}
+      Topic: {Type: AWS::SNS::Topic, Properties: {%(topic)s}}
+      Reads:
+        Type: AWS::SNS::Subscription
+        Properties: {TopicArn: !Ref Topic, Protocol: sqs, Endpoint: !GetAtt Letters.Arn, %(subscription)s}
+      Policy:
+        Type: AWS::IAM::ManagedPolicy
+        Properties:
+          PolicyDocument: {Version: "2012-10-17", Statement: [{Effect: Allow, Action: "s3:GetObject", Resource: "*"}]}
+      Role:
+        Type: AWS::IAM::Role
+        Properties:
+          AssumeRolePolicyDocument:
+            Version: "2012-10-17"
+            Statement: [{Effect: Allow, Principal: {Service: lambda.amazonaws.com}, Action: "sts:AssumeRole"}]
+          %(role)s
+    Outputs:
+      Inbox: {Value: !Ref Inbox}
+      Letters: {Value: !GetAtt Letters.QueueName}
+      Topic: {Value: !Ref Topic}
+      Reads: {Value: !Ref Reads}
+      Role: {Value: !Ref Role}
+"""
+
+
+def test_what_an_update_takes_away_has_no_effect_any_more(running: Any, tmp_path: Path) -> None:
+    sqs, sns, iam = running.aws("sqs"), running.aws("sns"), running.aws("iam")
+    full = {
+        "queue": "VisibilityTimeout: 77, RedrivePolicy: {deadLetterTargetArn: !GetAtt Letters.Arn, maxReceiveCount: 2}",
+        "topic": "Subscription: [{Protocol: sqs, Endpoint: !GetAtt Inbox.Arn}]",
+        "subscription": "FilterPolicy: {kind: [wanted]}, RawMessageDelivery: true",
+        "role": "ManagedPolicyArns: [!Ref Policy]",
+    }
+    outputs = running.deploy(tmp_path, TAKEN_AWAY % full, "taken-away")
+    assert len(sns.list_subscriptions_by_topic(TopicArn=outputs["Topic"])["Subscriptions"]) == 2
+    assert iam.list_attached_role_policies(RoleName=outputs["Role"])["AttachedPolicies"]
+
+    running.deploy(tmp_path, TAKEN_AWAY % dict.fromkeys(full, ""), "taken-away")
+
+    attributes = sqs.get_queue_attributes(QueueUrl=outputs["Inbox"], AttributeNames=["All"])["Attributes"]
+    assert attributes["VisibilityTimeout"] == "30"
+    assert "RedrivePolicy" not in attributes
+    (left,) = sns.list_subscriptions_by_topic(TopicArn=outputs["Topic"])["Subscriptions"]
+    assert left["SubscriptionArn"] == outputs["Reads"]
+    attributes = sns.get_subscription_attributes(SubscriptionArn=outputs["Reads"])["Attributes"]
+    assert not attributes.get("FilterPolicy")
+    assert attributes["RawMessageDelivery"] == "false"
+    assert iam.list_attached_role_policies(RoleName=outputs["Role"])["AttachedPolicies"] == []
+    sns.publish(TopicArn=outputs["Topic"], Message="read by everyone")
+    assert running.messages(sqs.get_queue_url(QueueName=outputs["Letters"])["QueueUrl"])
 
 
 def test_a_new_name_is_refused_because_it_would_replace_the_resource(running: Any, tmp_path: Path) -> None:

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from local.cloud import LocalCloudError, UnsupportedError
-from local.event_clock import parse
-from local.event_input import fill, select, target_input
-from local.event_pattern import InvalidPatternError, matches, validate
+from local.events.clock import parse
+from local.events.input import fill, select, target_input
+from local.events.pattern import InvalidPatternError, matches, validate
 
 EVENT: dict[str, Any] = {
     "source": "aws.s3",
@@ -156,7 +156,26 @@ def test_schedules_are_due_when_the_clock_says_so(expression: str, zone: str, ho
     assert [moment.strftime("%H:%M") for moment in due] == expected
 
 
-@pytest.mark.parametrize("expression", ["every day", "cron(0 12 L * ? *)", "cron(0 25 * * ? *)", "rate(0.5 minutes)"])
+@pytest.mark.parametrize(
+    "expression",
+    [
+        "every day",
+        "rate(0.5 minutes)",
+        "rate(0 minutes)",
+        "rate(1 minutes)",
+        "rate(2 minute)",
+        "cron(0 12 L * ? *)",
+        "cron(0 25 * * ? *)",
+        "cron(0/0 12 * * ? *)",
+        "cron(0 12 * * * *)",
+        "cron(0 12 ? * ? *)",
+    ],
+)
 def test_a_schedule_that_cannot_be_carried_out_is_refused(expression: str) -> None:
     with pytest.raises(UnsupportedError):
         parse(expression)
+
+
+def test_a_time_zone_that_does_not_exist_is_refused() -> None:
+    with pytest.raises(UnsupportedError, match="Middle-earth"):
+        parse("rate(1 day)", "Middle-earth/Shire")

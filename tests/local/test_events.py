@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,10 +12,11 @@ from typing import Any
 
 import pytest
 import requests
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, EndpointConnectionError
 
-from local import bus
+from local.adapters import event_schedules
 from local.adapters.event_schedules import Clock
+from local.events import bus
 from tests.local.conftest import eventually
 
 Write = Callable[[str, str], Path]
@@ -229,7 +231,7 @@ def test_what_cannot_be_delivered_goes_to_the_dead_letter_queue_with_its_reason(
 def test_a_failure_that_may_pass_is_retried_as_often_as_the_policy_says(
     running: Any, targets: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from local import delivery
+    from local.events import delivery
 
     tries: list[int] = []
 
@@ -244,6 +246,32 @@ def test_a_failure_that_may_pass_is_retried_as_often_as_the_policy_says(
     attributes = {name: value["StringValue"] for name, value in letter["MessageAttributes"].items()}
     assert attributes["EXHAUSTED_RETRY_CONDITION"] == "MaximumRetryAttempts"
     assert attributes["RETRY_ATTEMPTS"] == "2"
+
+
+def test_a_call_without_an_answer_is_retried_and_a_bus_that_is_gone_is_not(
+    running: Any, targets: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from local.events import delivery
+
+    def silent(*_: Any) -> None:
+        raise EndpointConnectionError(endpoint_url="http://127.0.0.1:1")
+
+    monkeypatch.setitem(delivery.SENDERS, "lambda", silent)
+    put(running, "throttled", {})
+    (letter,) = running.messages(targets["Letters"])
+    assert letter["MessageAttributes"]["ERROR_CODE"]["StringValue"] == "EndpointConnectionError"
+    assert letter["MessageAttributes"]["RETRY_ATTEMPTS"]["StringValue"] == "2"
+
+    events = running.aws("events")
+    events.put_rule(Name="to-a-bus", EventPattern='{"source": ["forwarded"]}')
+    queue = running.aws("sqs").get_queue_attributes(QueueUrl=targets["Letters"], AttributeNames=["QueueArn"])
+    gone = "arn:aws:events:eu-west-1:123456789012:event-bus/gone"
+    letters = {"Arn": queue["Attributes"]["QueueArn"]}
+    events.put_targets(Rule="to-a-bus", Targets=[{"Id": "bus", "Arn": gone, "DeadLetterConfig": letters}])
+    put(running, "forwarded", {"kept": True})
+    (letter,) = running.messages(targets["Letters"])
+    assert json.loads(letter["Body"])["detail"] == {"kept": True}
+    assert letter["MessageAttributes"]["ERROR_CODE"]["StringValue"] == "ResourceNotFoundException"
 
 
 def test_put_events_refuses_what_eventbridge_refuses(running: Any) -> None:
@@ -323,3 +351,22 @@ def test_schedules_fire_by_the_clock_and_by_nothing_else(running: Any, tmp_path:
     clock.tick(now + timedelta(hours=1, minutes=1))
     (scheduled,) = [body for m in running.messages(inbox, 3) if "at" in (body := json.loads(m["Body"]))]
     assert scheduled == {"at": "2026-01-05T02:00:00Z"}
+
+
+def test_a_schedule_that_cannot_be_looked_at_does_not_stop_the_others(
+    running: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock, ticks = Clock(running.cloud), threading.Event()
+    tries: list[datetime] = []
+
+    def tick(now: datetime) -> int:
+        tries.append(now)
+        if len(tries) == 1:
+            raise ZeroDivisionError
+        ticks.set()
+        return 0
+
+    monkeypatch.setattr(event_schedules, "_TICK_SECONDS", 0.01)
+    monkeypatch.setattr(clock, "tick", tick)
+    threading.Thread(target=clock.run, daemon=True).start()
+    assert ticks.wait(5)

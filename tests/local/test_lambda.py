@@ -16,9 +16,9 @@ from botocore.exceptions import ClientError
 
 from local import artefacts
 from local.cloud import LocalCloudError
-from local.lambda_pool import Pool, ThrottledError
-from local.lambda_service import service
-from local.lambda_worker import FunctionSpec, Invocation
+from local.functions.pool import Pool, ThrottledError
+from local.functions.service import service
+from local.functions.worker import FunctionSpec, Invocation
 from tests.local.conftest import RUNTIME, eventually
 
 Create = Callable[..., str]

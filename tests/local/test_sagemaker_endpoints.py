@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import textwrap
 from collections.abc import Iterator
@@ -14,9 +15,9 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from local import bus
 from local.adapters.sagemaker_endpoints import endpoints_of
 from local.adapters.sagemaker_jumpstart import MODEL_VARIABLE
+from local.events import bus
 from tests.local.conftest import Running, eventually
 from tests.local.sagemaker_support import OPT_OUT, ROLE, is_running
 
@@ -108,6 +109,42 @@ def test_an_instance_type_that_aws_does_not_have_is_refused(running: Running) ->
         create(running, "huge", NEAREST, instance_type="ml.g5.huge")
 
 
+def test_what_would_change_nothing_here_is_refused_and_not_passed_over(running: Running) -> None:
+    sagemaker, image = running.aws("sagemaker"), {"Image": "image"}
+    with pytest.raises(ClientError, match="exactly one container"):
+        sagemaker.create_model(ModelName="two", ExecutionRoleArn=ROLE, Containers=[image, image])
+    variant = {"VariantName": "v", "ModelName": "m", "InstanceType": "ml.m5.xlarge", "InitialInstanceCount": 1}
+    serverless = {
+        "VariantName": "v",
+        "ModelName": "m",
+        "ServerlessConfig": {"MemorySizeInMB": 1024, "MaxConcurrency": 1},
+    }
+    for changes, fault in (
+        ({"ProductionVariants": [serverless]}, "by instances"),
+        ({"ProductionVariants": [{key: variant[key] for key in variant if key != "ModelName"}]}, "by instances"),
+        ({"ShadowProductionVariants": [variant]}, "ShadowProductionVariants"),
+        ({"AsyncInferenceConfig": {"OutputConfig": {"S3OutputPath": "s3://b/p"}}}, "AsyncInferenceConfig"),
+    ):
+        with pytest.raises(ClientError, match=fault):
+            sagemaker.create_endpoint_config(EndpointConfigName="odd", **{"ProductionVariants": [variant], **changes})
+
+
+def test_what_moto_would_only_pretend_is_refused(running: Running) -> None:
+    with pytest.raises(ClientError, match="create_training_job is not carried out"):
+        running.aws("sagemaker").create_training_job(
+            TrainingJobName="pretended",
+            AlgorithmSpecification={"TrainingImage": "image", "TrainingInputMode": "File"},
+            RoleArn=ROLE,
+            OutputDataConfig={"S3OutputPath": "s3://b/p"},
+            ResourceConfig={"InstanceType": "ml.m5.large", "InstanceCount": 1, "VolumeSizeInGB": 1},
+            StoppingCondition={"MaxRuntimeInSeconds": 60},
+        )
+    with pytest.raises(ClientError, match="invoke_model is not carried out"):
+        running.aws("bedrock-runtime").invoke_model(modelId="any", body="{}")
+    with pytest.raises(ClientError, match="invoke_endpoint_async is not carried out"):
+        running.aws("sagemaker-runtime").invoke_endpoint_async(EndpointName="any", InputLocation="s3://b/in")
+
+
 def test_models_and_endpoints_are_listed_in_pages_by_a_part_of_their_name(running: Running, endpoint: str) -> None:
     sagemaker = running.aws("sagemaker")
     for number in range(3):
@@ -152,11 +189,20 @@ def test_an_endpoint_that_cannot_start_is_failed_with_the_reason(
     running.aws("sagemaker").delete_endpoint(EndpointName=name)
 
 
+def test_the_port_of_an_endpoint_is_taken_from_the_start_so_that_nothing_else_can_take_it(running: Running) -> None:
+    create(running, "loading", NEAREST)
+    host = eventually(lambda: endpoints_of(running.cloud)._hosts.get("loading"))
+    socket.create_connection((running.settings.host, host.connections.port), timeout=5).close()
+    assert running.aws("sagemaker").describe_endpoint(EndpointName="loading")["EndpointStatus"] == "Creating"
+    running.aws("sagemaker").delete_endpoint(EndpointName="loading")
+
+
 def test_a_deleted_endpoint_ends_its_process_and_is_gone(running: Running) -> None:
     create(running, "short-lived", NEAREST)
     settled(running, "short-lived")
-    host = endpoints_of(running.cloud).host("short-lived")
-    assert host is not None
+    serving = endpoints_of(running.cloud).serving("short-lived")
+    assert serving is not None
+    host, _ = serving
     running.aws("sagemaker").delete_endpoint(EndpointName="short-lived")
 
     def gone() -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 
 from local.pipeline.definition import Definition, RetryPolicy, Step
 from local.pipeline.execution import Execution, StepRun
-from local.pipeline.job import Completed, Failed, Outcome, Stopped
+from local.pipeline.job import Completed, Failed, Outcome, Stopped, bucket_and_key
 
 
 @dataclass
@@ -157,3 +157,15 @@ def test_a_fault_of_the_local_cloud_itself_fails_the_step_instead_of_hanging() -
     run.start()
     assert run.status == "Failed"
     assert "ZeroDivisionError" in str(run.runs["a"].reason)
+
+
+def test_arguments_that_cannot_be_resolved_fail_the_step_instead_of_hanging() -> None:
+    broken = Step("a", {"OutputDataConfig": {"S3OutputPath": {"Get": "Parameters.NotThere"}}}, frozenset())
+    run = execution(Cloud(), broken)
+    run.start()
+    assert run.status == "Failed"
+    assert "NotThere" in str(run.runs["a"].reason)
+
+
+def test_what_means_something_in_a_url_is_a_part_of_an_s3_key() -> None:
+    assert bucket_and_key("s3://bucket/catalog #1/what?/") == ("bucket", "catalog #1/what?")

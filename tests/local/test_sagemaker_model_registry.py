@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from local import bus
+from local.events import bus
 from tests.local.conftest import Running
 
 CONTAINERS = {

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from local import bus
+from local.events import bus
 from tests.local.step_functions_support import ROLE, Machines, machine, running
 
 _LINGER = {"Linger": {"Type": "Wait", "Seconds": 3000, "End": True}}

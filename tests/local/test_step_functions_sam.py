@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from local import bus
+from local.events import bus
 from tests.local.conftest import Running, eventually
 
 _TEMPLATE = """

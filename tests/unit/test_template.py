@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from local.event_pattern import matches
+from local.events.pattern import matches
 from tests.unit.template import load_template
 
 PROJECT = Path(__file__).resolve().parents[2]

@@ -11,9 +11,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from local.clients import client, queue_url
-from local.lambda_pool import ThrottledError
-from local.lambda_service import service
-from local.lambda_worker import Invocation, Outcome, failure
+from local.functions.pool import ThrottledError
+from local.functions.service import service
+from local.functions.worker import Invocation, Outcome, failure
 from local.timers import after
 
 _RETRY_SECONDS = (60.0, 120.0)

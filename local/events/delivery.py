@@ -14,13 +14,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 
 from local.clients import client, queue_url
 from local.cloud import Cloud, UnsupportedError
 from local.timers import after
 
-_logger = logging.getLogger("local.delivery")
+_logger = logging.getLogger("local.events.delivery")
 _PERMANENT = {
     "ResourceNotFoundException",
     "NotFound",
@@ -64,6 +64,8 @@ def deliver(cloud: Cloud, delivery: Delivery, attempt: int = 0) -> None:
         sender(delivery.target["Arn"])(cloud, delivery)
     except ClientError as error:
         code, message = error.response["Error"]["Code"], error.response["Error"]["Message"]
+    except BotoCoreError as error:
+        code, message = type(error).__name__, str(error)  # no answer at all, or one that came too late
     else:
         return
     policy = delivery.target.get("RetryPolicy") or {}

@@ -88,16 +88,20 @@ class Worker:
         self._spawned = self._handed = time.monotonic()
         self._init_seconds: float | None = None  # until it has been reported
         self._server = _RuntimeServer(self)
-        threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.2}, daemon=True).start()
         self._log = log_path(cloud, spec.name)
         self._scratch = cloud.settings.home / "tmp" / f"{spec.name}-{next(_numbers)}"
         self._scratch.mkdir(parents=True, exist_ok=True)
-        self._process = cloud.spawn(
-            [cloud.settings.lambda_python, "-m", "awslambdaric", spec.handler],
-            environment=self._environment(),
-            directory=artefacts.path(cloud.settings.home, spec.code),
-            log=self._log,
-        )
+        try:
+            self._process = cloud.spawn(
+                [cloud.settings.lambda_python, "-m", "awslambdaric", spec.handler],
+                environment=self._environment(),
+                directory=artefacts.path(cloud.settings.home, spec.code),
+                log=self._log,
+            )
+        except BaseException:
+            self._server.server_close()
+            raise
+        threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.2}, daemon=True).start()
         threading.Thread(target=self._watch, daemon=True).start()
 
     @property

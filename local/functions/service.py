@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from local.cloud import ACCOUNT_ID, Cloud, LocalCloudError
-from local.lambda_pool import Pool
-from local.lambda_worker import FunctionSpec, Invocation, Outcome
+from local.functions.pool import Pool
+from local.functions.worker import FunctionSpec, Invocation, Outcome
 
 
 class LambdaService:

@@ -7,7 +7,7 @@ import time
 from collections import defaultdict
 
 from local.cloud import Cloud
-from local.lambda_worker import FunctionSpec, Invocation, Outcome, Worker
+from local.functions.worker import FunctionSpec, Invocation, Outcome, Worker
 
 IDLE_SECONDS = 300.0
 _SWEEP_SECONDS = 15.0

@@ -10,12 +10,14 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from botocore.exceptions import ClientError
+from moto.events.exceptions import ResourceNotFoundException
 from moto.events.models import events_backends
 
 from local.cloud import ACCOUNT_ID, Cloud
-from local.delivery import SENDERS, Delivery, deliver
-from local.event_input import target_input
-from local.event_pattern import matches
+from local.events.delivery import SENDERS, Delivery, deliver
+from local.events.input import target_input
+from local.events.pattern import matches
 
 _LOG_LENGTH = 2_000
 _log: deque[dict[str, Any]] = deque(maxlen=_LOG_LENGTH)
@@ -100,7 +102,10 @@ def _to_bus(cloud: Cloud, delivery: Delivery) -> None:
         event = envelope(cloud, parameters["Source"], parameters["DetailType"], detail)
     else:
         event = delivery.event
-    publish(cloud, event, delivery.target["Arn"])
+    try:
+        publish(cloud, event, delivery.target["Arn"])
+    except ResourceNotFoundException as error:
+        raise ClientError({"Error": {"Code": error.error_type, "Message": error.message}}, "PutEvents") from error
 
 
 SENDERS["events"] = _to_bus

@@ -6,11 +6,11 @@ import calendar
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from local.cloud import UnsupportedError
 
-_RATE = re.compile(r"rate\((\d+) (minute|hour|day)s?\)")
+_RATE = re.compile(r"rate\((?:1 (minute|hour|day)|([2-9]|[1-9]\d+) (minute|hour|day)s)\)")
 _AT = re.compile(r"at\((\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)\)")
 _CRON = re.compile(r"cron\((\S+ \S+ \S+ \S+ \S+ \S+)\)")
 _MONTHS = {name.upper(): number for number, name in enumerate(calendar.month_abbr) if name}
@@ -59,17 +59,22 @@ def parse(expression: str, timezone: str = "UTC") -> Schedule:
     """Parse a schedule expression.
 
     Raises:
-        UnsupportedError: it is none of the three forms, or a cron uses L, W or #.
+        UnsupportedError: it is none of the three forms, a cron uses L, W or #, or there is no such time zone.
     """
-    zone = ZoneInfo(timezone)
+    try:
+        zone = ZoneInfo(timezone)
+    except (ZoneInfoNotFoundError, ValueError) as error:
+        raise UnsupportedError(f"{timezone!r} is no time zone that this machine knows") from error
     if rate := _RATE.fullmatch(expression):
-        return Schedule(zone, period=timedelta(**{f"{rate[2]}s": int(rate[1])}))
+        return Schedule(zone, period=timedelta(**{f"{rate[1] or rate[3]}s": int(rate[2] or 1)}))
     if at := _AT.fullmatch(expression):
         return Schedule(zone, moment=datetime.fromisoformat(at[1]).replace(tzinfo=zone).astimezone(UTC))
     if cron := _CRON.fullmatch(expression):
         parts = cron[1].split(" ")
+        if (parts[2] == "?") == (parts[4] == "?"):
+            raise UnsupportedError(f"schedule {expression!r}: one of day of month and day of week is ?, and only one")
         return Schedule(zone, fields=tuple(_field(part, *limits) for part, limits in zip(parts, _FIELDS, strict=True)))
-    raise UnsupportedError(f"schedule {expression!r} is none of rate(...), cron(...), at(...)")
+    raise UnsupportedError(f"schedule {expression!r} is no rate(...), cron(...) or at(...) of EventBridge")
 
 
 def _field(text: str, low: int, high: int, names: dict[str, int]) -> frozenset[int] | None:
@@ -81,9 +86,10 @@ def _field(text: str, low: int, high: int, names: dict[str, int]) -> frozenset[i
         first, _, last = span.partition("-")
         start = low if first == "*" else _number(first, names)
         end = _number(last, names) if last else (high if step or first == "*" else start)
-        if not low <= start <= end <= high:
+        every = _number(step, {}) if step else 1
+        if not low <= start <= end <= high or every < 1:
             raise UnsupportedError(f"cron field {text!r} is outside of {low} to {high}")
-        allowed.update(range(start, end + 1, int(step or 1)))
+        allowed.update(range(start, end + 1, every))
     return frozenset(allowed)
 
 
