@@ -25,7 +25,7 @@ class Runtime:
         self.requests.append(request)
         if isinstance(self.reply, Exception):
             raise self.reply
-        return {"Body": io.BytesIO(self.reply)}
+        return {"Body": io.BytesIO(self.reply), "ResponseMetadata": {"RequestId": "r-1"}}
 
 
 def ask(reply: bytes | Exception, **evaluation: Any) -> tuple[str, Runtime]:
@@ -82,3 +82,20 @@ def test_an_error_is_told_apart_by_whether_asking_again_may_help(failure: Except
 def test_a_reply_without_text_is_the_models_failure(body: bytes) -> None:
     with pytest.raises(ModelAnswerError):
         ask(body)
+
+
+def test_an_answer_carries_what_the_reply_tells_of_tokens_and_its_end() -> None:
+    reply = {"generated_text": "hi", "details": {"finish_reason": "length", "generated_tokens": 5, "prefill": []}}
+    model = EndpointModel("e", EvaluationSection(), 1, client=Runtime(json.dumps([reply]).encode()))
+    answer = model.ask("Say hi", deadline_seconds=1)
+    assert (answer.input_tokens, answer.output_tokens, answer.finish_reason) == (None, 5, "length")
+    assert answer.request_id == "r-1"
+    assert answer.cost_usd is None
+
+
+def test_a_request_that_failed_keeps_its_id() -> None:
+    fault = error("ModelError", 424, OriginalStatusCode=503)
+    fault.response["ResponseMetadata"]["RequestId"] = "r-2"
+    with pytest.raises(UnavailableError) as caught:
+        ask(fault)
+    assert caught.value.request_id == "r-2"

@@ -12,9 +12,10 @@ from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError, Inc
 from botocore.exceptions import ConnectionError as NoConnectionError
 
 from assay.contracts.config import EvaluationSection
-from assay.inference.errors import ModelAnswerError, ThrottledError, UnavailableError
+from assay.inference.errors import MalformedReplyError, ModelAnswerError, ThrottledError, UnavailableError
 from assay.inference.prompts import answer_text, encoded, request_body
 from assay.inference.runner import Answer
+from assay.inference.usage import usage_of
 
 _THROTTLES = {"ThrottlingException", "TooManyRequestsException", "Throttling", "ServiceQuotaExceededException"}
 
@@ -56,7 +57,8 @@ class EndpointModel:
             request["CustomAttributes"] = self._attributes
         started = time.perf_counter()
         try:
-            body = self._client.invoke_endpoint(**request)["Body"].read()
+            response = self._client.invoke_endpoint(**request)
+            body = response["Body"].read()
         except ClientError as error:
             raise _mapped(error) from error
         except (NoConnectionError, HTTPClientError, IncompleteReadError) as error:
@@ -64,11 +66,25 @@ class EndpointModel:
         except BotoCoreError as error:
             raise ModelAnswerError(f"the request could not be sent: {type(error).__name__}") from error
         latency_ms = (time.perf_counter() - started) * 1000
+        request_id = response.get("ResponseMetadata", {}).get("RequestId")
         try:
             reply = json.loads(body)
         except ValueError as error:
-            raise ModelAnswerError("the reply is not JSON") from error
-        return Answer(text=answer_text(reply, self._evaluation.output), latency_ms=latency_ms)
+            raise MalformedReplyError("the reply is not JSON", request_id=request_id) from error
+        try:
+            text = answer_text(reply, self._evaluation.output)
+        except MalformedReplyError as error:
+            error.request_id = request_id
+            raise
+        usage = usage_of(reply)
+        return Answer(
+            text=text,
+            latency_ms=latency_ms,
+            input_tokens=usage.input_tokens,
+            output_tokens=usage.output_tokens,
+            finish_reason=usage.finish_reason,
+            request_id=request_id,
+        )
 
 
 def _mapped(error: ClientError) -> Exception:
@@ -78,11 +94,11 @@ def _mapped(error: ClientError) -> Exception:
     original = int(response.get("OriginalStatusCode", 0))
     # What a model's container says may quote the prompt; a reason never does.
     message = f"{code}: the container answered {original}" if code == "ModelError" else f"{code} ({status})"
+    request_id = response.get("ResponseMetadata", {}).get("RequestId")
     if code in _THROTTLES or status == 429 or original == 429:
-        return ThrottledError(message)
-    if code == "ModelError":
-        return UnavailableError(message) if original >= 500 else ModelAnswerError(message)
-    return UnavailableError(message) if status >= 500 else ModelAnswerError(message)
+        return ThrottledError(message, request_id=request_id)
+    broken = original >= 500 if code == "ModelError" else status >= 500
+    return (UnavailableError if broken else ModelAnswerError)(message, request_id=request_id)
 
 
 def _plain(value: str | float | bool) -> str:

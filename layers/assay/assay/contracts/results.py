@@ -35,8 +35,14 @@ class Response(Contract):
         record_id: the record that was asked.
         text: the answer; None when `failure` is set.
         latency_ms: milliseconds that the answering attempt took, without retries and waiting; None without an answer.
-        attempts: requests sent for this record; 0 when time was over before it was asked.
+        attempts: requests sent for this record; 0 when time or money was over before it was asked.
         prompt: the text put to the model, after the prompt template.
+        input_tokens, output_tokens: of the answering attempt, as the model's service counted them; None where it does
+            not say.
+        cost_usd: price of the answering attempt's tokens; None where tokens or prices are not known. The hours of an
+            endpoint are no response's.
+        finish_reason: why the model stopped, in its service's word, such as `stop` or `length`.
+        request_id: the service's id of the last request, to look it up in the service's logs.
     """
 
     record_id: str
@@ -45,6 +51,11 @@ class Response(Contract):
     attempts: int
     prompt: str
     failure: Failure | None = None
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cost_usd: float | None = None
+    finish_reason: str | None = None
+    request_id: str | None = None
 
 
 class ScoreRow(Contract):

@@ -11,12 +11,16 @@ class ModelCallError(AssayError):
     Attributes:
         kind: stable word to group failures by.
         reason: one sentence for people; holds no prompt and no response.
+        request_id: the service's id of the request, where it gave one.
+        retry_after_seconds: how long the service asks to be left alone, where it says so.
     """
 
     kind = "ModelError"
 
-    def __init__(self, reason: str) -> None:
+    def __init__(self, reason: str, *, request_id: str | None = None, retry_after_seconds: float | None = None) -> None:
         self.reason = reason
+        self.request_id = request_id
+        self.retry_after_seconds = retry_after_seconds
         super().__init__(reason)
 
 

@@ -31,10 +31,23 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Answer:
-    """What a model said, and how long this one request took in milliseconds."""
+    """What a model said to one request. What its service does not tell is None, and is never guessed.
+
+    Attributes:
+        latency_ms: milliseconds that this one request took.
+        input_tokens, output_tokens: as the service counted them.
+        cost_usd: only where the service itself tells the price; else the runner's prices make it of the tokens.
+        finish_reason: why the model stopped, in the service's word.
+        request_id: the service's id of the request.
+    """
 
     text: str
     latency_ms: float
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cost_usd: float | None = None
+    finish_reason: str | None = None
+    request_id: str | None = None
 
 
 class Model(Protocol):
@@ -44,7 +57,8 @@ class Model(Protocol):
         """Send one request; do not try again.
 
         Raises:
-            ThrottledError, UnavailableError: asking again may help; also when `deadline_seconds` pass with no answer.
+            ThrottledError: the service has too much to do.
+            UnavailableError: asking again may help; also when `deadline_seconds` pass with no answer.
             ModelCallError: any other; asking again would not help.
         """
         ...
@@ -303,6 +317,11 @@ class _Run:
                     latency_ms=outcome.latency_ms,
                     attempts=attempts,
                     prompt=prompt,
+                    input_tokens=outcome.input_tokens,
+                    output_tokens=outcome.output_tokens,
+                    cost_usd=outcome.cost_usd,
+                    finish_reason=outcome.finish_reason,
+                    request_id=outcome.request_id,
                 )
             last = outcome
             if not isinstance(outcome, ThrottledError | UnavailableError):
