@@ -10,6 +10,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from requests import RequestException
 
 from cli import local_cloud
+from cli.approval import approve, reject
 from cli.demo import run_demo
 from cli.output import TIMED_OUT, UNUSABLE, make_console
 from cli.plan import plan
@@ -30,6 +31,8 @@ errors = make_console(stderr=True)
 app.command()(validate)
 app.command()(plan)
 app.command()(submit)
+app.command()(approve)
+app.command()(reject)
 
 
 @app.command()

@@ -17,6 +17,7 @@ from assay.contracts.evaluation import EvaluationPaths
 from assay.contracts.results import Comparison, Manifest, Mean
 
 EVALUATION_PROPERTY = "evaluation_id"
+OWNER_PROPERTY = "owner"
 LONGEST_DESCRIPTION = 1024
 LONGEST_PROPERTY = 256
 
@@ -29,7 +30,8 @@ class Registration:
         group: its group's name; the group is created where it is missing, with `group_description`.
         source_uri: where everything about the model and its evaluation lies.
         metrics_uri: the comparison's URI.
-        properties: what a reader of the registry sees beside it: at most 50, values of at most 256 characters.
+        properties: what a reader of the registry sees beside it: at most 50, values of at most 256 characters. The
+            registry adds whose stack registered it.
         requested_at: when the evaluation was asked for; no package of it is older.
     """
 
@@ -73,6 +75,8 @@ def registration(comparison: Comparison, *, config: SuiteConfig, manifest: Manif
         "catalog_uri": manifest.catalog.uri,
         "catalog_sha256": manifest.catalog.sha256,
         "comparison_uri": paths.uri(paths.comparison),
+        "manifest_uri": paths.uri(paths.manifest),
+        "report_uri": paths.uri(paths.report),
     }
     return Registration(
         evaluation_id=comparison.evaluation_id,
@@ -82,7 +86,7 @@ def registration(comparison: Comparison, *, config: SuiteConfig, manifest: Manif
         description=" ".join(comparison.explanation.split())[:LONGEST_DESCRIPTION],
         source_uri=paths.root,
         metrics_uri=paths.uri(paths.comparison),
-        properties={key: _property(value) for key, value in properties.items() if value is not None},
+        properties={key: metadata_value(value) for key, value in properties.items() if value is not None},
         requested_at=manifest.requested_at,
     )
 
@@ -121,7 +125,7 @@ class ModelRegistry:
             ModelMetrics={
                 "ModelQuality": {"Statistics": {"ContentType": "application/json", "S3Uri": item.metrics_uri}}
             },
-            CustomerMetadataProperties=item.properties,
+            CustomerMetadataProperties={**item.properties, OWNER_PROPERTY: metadata_value(self._owner)},
             ClientToken=item.evaluation_id,
         )
         return str(reply["ModelPackageArn"])
@@ -169,7 +173,7 @@ def _numbers(mean: Mean) -> dict[str, Any]:
     }
 
 
-def _property(value: Any) -> str:
+def metadata_value(value: Any) -> str:
     """SageMaker's alphabet for metadata: letters, digits, spaces and `_.:/=+-@`."""
     text = f"{value:.6g}" if isinstance(value, float) else str(value)
     return re.sub(r"[^\w .:/=+\-@]", "_", text)[:LONGEST_PROPERTY]

@@ -11,7 +11,15 @@ from assay.contracts.evaluation import ObjectVersion
 
 SOURCE = "assay"
 
-DetailType = Literal["EvaluationStarted", "EvaluationRejected", "EvaluationCompleted", "EvaluationFailed"]
+DetailType = Literal[
+    "EvaluationStarted",
+    "EvaluationRejected",
+    "EvaluationCompleted",
+    "EvaluationFailed",
+    "ModelRegistered",
+    "ModelApproved",
+    "ModelRejected",
+]
 
 
 class Detail(BaseModel):

@@ -51,7 +51,7 @@ def completion_mail(
         _wrap(_next_step(comparison, model_package_arn)),
     ]
     if model_package_arn is not None:
-        parts.append(_links(("Model package", model_package_arn)))
+        parts += [_how_to_decide(comparison.evaluation_id), _links(("Model package", model_package_arn))]
     parts.append(_links(("Evaluation", comparison.evaluation_id)))
     return Mail(subject=_subject(f"Assay: {comparison.suite}: {headline}"), text=_body(parts))
 
@@ -110,6 +110,16 @@ def _next_step(comparison: Comparison, model_package_arn: str | None) -> str:
     if comparison.verdict in ("better", None):
         return waits
     return f"{waits} Its lead may be chance: read the failing prompts in the report, or add records, first."
+
+
+def _how_to_decide(evaluation_id: str) -> str:
+    """Two ways, both of which leave approver, time and note on the package."""
+    return (
+        "To decide, on the command line:\n"
+        f'  assay approve {evaluation_id} --note "why"\n'
+        f'  assay reject {evaluation_id} --note "why"\n'
+        "or in the Model Registry: open the package's version and update its status."
+    )
 
 
 def _links(*links: tuple[str, str]) -> str:

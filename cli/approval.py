@@ -1,0 +1,101 @@
+"""`assay approve` and `assay reject`: decide about the model that an evaluation registered."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from assay.aws.approvals import AlreadyDecidedError, Approvals, Decided, Decision
+from assay.aws.evaluations import Evaluations
+from assay.contracts.errors import TransientError
+from cli.output import FAILED, CommandError, make_console, told
+from cli.target import ProfileOption, StackOption, Target, resolve, told_by_aws
+
+EvaluationArgument = Annotated[str, typer.Argument(metavar="EVALUATION", help="The evaluation's id.")]
+NoteOption = Annotated[str, typer.Option(help="Why; it goes on the model package and into the mail.")]
+AgainOption = Annotated[bool, typer.Option("--again", help="Decide anew although somebody decided otherwise.")]
+
+
+def approve(
+    evaluation: EvaluationArgument,
+    note: NoteOption = "",
+    again: AgainOption = False,
+    profile: ProfileOption = None,
+    stack: StackOption = None,
+) -> None:
+    """Approve the model that an evaluation registered.
+
+    Exit code: 0 approved (also when it was before), 1 rejected by somebody before, or nothing registered, 2 not done.
+    """
+    _decide("Approved", evaluation, note, again, profile, stack)
+
+
+def reject(
+    evaluation: EvaluationArgument,
+    note: NoteOption = "",
+    again: AgainOption = False,
+    profile: ProfileOption = None,
+    stack: StackOption = None,
+) -> None:
+    """Reject the model that an evaluation registered.
+
+    Exit code: 0 rejected (also when it was before), 1 approved by somebody before, or nothing registered, 2 not done.
+    """
+    _decide("Rejected", evaluation, note, again, profile, stack)
+
+
+def _decide(
+    decision: Decision, evaluation: str, note: str, again: bool, profile: str | None, stack: str | None
+) -> None:
+    with told():
+        target = resolve(profile, stack)
+        with told_by_aws(f"{target.place}: "):
+            arn = registered_package(target, evaluation)
+            by = target.client("sts").get_caller_identity()["Arn"]
+            table = Evaluations(target.table, target.client("dynamodb"))
+            try:
+                done = Approvals(table, target.client("sagemaker")).decide(arn, decision, by=by, note=note, again=again)
+            except AlreadyDecidedError as error:
+                reason = f": {error.package.note}" if error.package.note else ""
+                raise CommandError(f"{error}{reason}; --again decides anew", FAILED) from error
+            except TransientError as error:
+                raise CommandError(str(error)) from error
+        for line in lines(done):
+            make_console().print(line, soft_wrap=True, markup=False)
+
+
+def registered_package(target: Target, evaluation: str) -> str:
+    """ARN of the model package that an evaluation registered.
+
+    Raises:
+        CommandError: there is no such evaluation, it has not ended, or it registered nothing.
+    """
+    key = {"pk": {"S": f"EVALUATION#{evaluation}"}, "sk": {"S": "STATE"}}
+    item: dict[str, Any] = (
+        target.client("dynamodb").get_item(TableName=target.table, Key=key, ConsistentRead=True).get("Item", {})
+    )
+    if "suite" not in item:
+        raise CommandError(f"{target.place} has no evaluation {evaluation}", FAILED)
+    status = item["status"]["S"]
+    if status != "completed":
+        raise CommandError(f"evaluation {evaluation} is not completed but {status}: nothing is registered", FAILED)
+    arn = item.get("model_package_arn", {}).get("S")
+    if arn is None:
+        raise CommandError(f"evaluation {evaluation} registered no model; its mail and its report say why", FAILED)
+    return str(arn)
+
+
+def lines(done: Decided) -> list[str]:
+    """What to tell of a decision."""
+    package = done.package
+    name = f"{package.properties.get('model', 'the model')}, version {package.version} of {package.group}"
+    by = f"by {package.decided_by or 'somebody'} at {package.decided_at or 'a time that is not known'}"
+    found = [f"{name}: {package.status.lower()} {by}" if done.changed else f"{name} was {package.status.lower()} {by}"]
+    if done.champion is None:
+        found.append(f"no version of {package.group} is approved now")
+    elif done.champion == package.arn:
+        found.append("it is the champion")
+    else:
+        found.append(f"the champion is version {done.champion.rpartition('/')[2]}")
+    return found
