@@ -15,8 +15,8 @@ from rich.tree import Tree
 
 from assay.contracts.contenders import contenders
 from assay.contracts.errors import RejectedError
+from assay.contracts.prices import Prices, bundled_prices, load_prices
 from assay.pipeline.estimate import Cost, Estimate, PredictedStep, estimate, workload
-from assay.pipeline.prices import Prices, bundled_prices, load_prices
 from cli.files import read_config, read_records, unreadable
 from cli.history import measured_latencies
 from cli.output import CommandError, make_console, told

@@ -56,6 +56,14 @@ def test_contenders_of_one_model_share_its_endpoint() -> None:
     assert name.startswith("prompts-small-")
 
 
+def test_the_price_of_a_model_s_tokens_is_that_of_its_contenders() -> None:
+    text = CONFIG + "pricing: {tokens: {small: {input_usd: 1.0, output_usd: 2.0}}}\n"
+    pricing = contenders(load(text)).pricing
+    assert pricing is not None
+    assert {name.partition("--")[0] for name in pricing.tokens} == {"small"}
+    assert len(pricing.tokens) == 2
+
+
 def test_given_answers_need_no_endpoint_and_no_step_but_their_evaluation() -> None:
     steps = dependencies(contenders(load()))
     assert steps["evaluate-ours"] == ("preprocess",)

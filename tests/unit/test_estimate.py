@@ -10,8 +10,8 @@ import pytest
 from assay.contracts.catalog import Record
 from assay.contracts.config import SuiteConfig, check_config
 from assay.contracts.errors import RejectedError
+from assay.contracts.prices import Prices, bundled_prices, load_prices
 from assay.pipeline.estimate import Assumptions, Estimate, Measured, PredictedStep, estimate, workload
-from assay.pipeline.prices import Prices, bundled_prices, load_prices
 
 PRICES = Prices("2026-11", "us-east-1", "a page", {"ml.g5.2xlarge": 1.5, "ml.m5.large": 0.1})
 CONFIG = """\
@@ -223,6 +223,21 @@ def test_the_prices_that_come_with_assay_are_dated_and_name_their_source() -> No
     assert prices.source.startswith("https://aws.amazon.com/")
     assert all(price > 0 for price in prices.hourly.values())
     assert prices.of("ml.x9.huge") is None
+    assert all(price.input_usd > 0 and price.output_usd > 0 for price in prices.tokens.values())
+    assert prices.of_tokens("mine", "no-such-model") is None
+
+
+def test_a_config_s_own_prices_come_first_and_are_named() -> None:
+    own = "pricing: {instances: {ml.m5.large: 7.5}, tokens: {a: {input_usd: 2.0, output_usd: 8.0}}}\n"
+    pricing = check_config((CONFIG + own).encode(), "x").pricing
+    prices = bundled_prices().overridden(pricing)
+    assert (prices.of("ml.m5.large"), prices.of("ml.m5.xlarge")) == (7.5, 0.23)
+    found = prices.of_tokens("a", "gpt-4o")
+    assert found is not None
+    assert found.usd(1_000_000, 500_000) == 6.0
+    assert prices.of_tokens("b", "gpt-4o") == bundled_prices().tokens["gpt-4o"]
+    assert prices.own == {"ml.m5.large", "a"}
+    assert bundled_prices().overridden(None) == bundled_prices()
 
 
 @pytest.mark.parametrize(
@@ -233,6 +248,7 @@ def test_the_prices_that_come_with_assay_are_dated_and_name_their_source() -> No
         ("instances: {}", 4, "instances"),
         ("instances: {ml.m5.large: 1.0}\nextra: 1", 5, "extra"),
         ("instances: {ml.m5.large: 1.0}\ncurrency: EUR", 5, "currency"),
+        ("instances: {ml.m5.large: 1.0}\ntokens: {m: {input_usd: -1.0, output_usd: 1.0}}", 5, "tokens.m.input_usd"),
     ],
 )
 def test_a_price_file_at_fault_names_line_and_key(line: str, number: int, key: str) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import yaml
 
 from assay.contracts.config import ModelSection, SuiteConfig
+from assay.contracts.decision_sections import PricingSection
 
 
 def contenders(config: SuiteConfig) -> SuiteConfig:
@@ -24,13 +25,26 @@ def contenders(config: SuiteConfig) -> SuiteConfig:
         for contender in ([model] if model.provider == "responses" else _of_model(model, templates))
     ]
     dataset = config.dataset.model_copy(update={"prompt_templates": {}})
-    return config.model_copy(update={"models": models, "dataset": dataset})
+    return config.model_copy(update={"models": models, "dataset": dataset, "pricing": _pricing(config, templates)})
 
 
 def dump_config(config: SuiteConfig) -> bytes:
     """The config as YAML, such that `load_config` gives an equal one. What is left at its default is left out."""
     values = config.model_dump(mode="json", exclude_defaults=True)
     return yaml.dump(values, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120).encode()
+
+
+def _pricing(config: SuiteConfig, templates: dict[str, str]) -> PricingSection | None:
+    """A price of a model's tokens is that of each of its contenders."""
+    if config.pricing is None:
+        return None
+    asked = {model.name for model in config.models if model.provider != "responses"}
+    tokens = {
+        contender: price
+        for name, price in config.pricing.tokens.items()
+        for contender in ([f"{name}--{template}" for template in templates] if name in asked else [name])
+    }
+    return config.pricing.model_copy(update={"tokens": tokens})
 
 
 def _of_model(model: ModelSection, templates: dict[str, str]) -> list[ModelSection]:

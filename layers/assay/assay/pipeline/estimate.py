@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 
 from assay.contracts.catalog import Record
 from assay.contracts.config import ModelSection, SuiteConfig
+from assay.contracts.prices import Prices
 from assay.inference.prompts import render_prompt
 from assay.pipeline.plan import PREPROCESS, PlannedEndpoint, PlannedModel, dependencies, plan, plan_given
-from assay.pipeline.prices import Prices
 
 # What text generation endpoints and APIs call the longest answer.
 MAX_TOKENS_KEYS = ("max_new_tokens", "max_tokens", "maxTokens", "max_gen_len", "max_length")
@@ -217,12 +217,13 @@ def estimate(
     Args:
         config: a checked config.
         work: the catalog, counted.
-        prices: of an hour of each instance type.
+        prices: of an hour of each instance type; those of the config come first.
         step_instance_type: instance type of the steps' jobs.
         measured: latencies of earlier evaluations of the suite, by model.
         assumptions: what is taken for granted where nothing is measured.
     """
     given = assumptions or Assumptions()
+    prices = prices.overridden(config.pricing)
     asked = min(config.dataset.num_records or work.records, work.records)
     called = tuple(
         _model(config.model(model.name), endpoint.name, model.step, work, asked, measured or {}, given)
@@ -408,4 +409,6 @@ def _told(
     if asked < records:
         yield f"{asked} of {records} records are drawn; their prompts are taken to be of mean length"
     yield f"prices: on demand in {prices.region}, approximate, as of {prices.as_of}, {prices.source}"
+    if prices.own:
+        yield f"prices of the config's own: {', '.join(sorted(prices.own))}"
     yield "an endpoint costs from the start of its deploy step to the end of its cleanup step; storage is left out"
