@@ -150,9 +150,9 @@ def _models(prediction: Estimate) -> Table:
             model.name,
             *(
                 ("none: the catalog holds its answers", "0", "0", "0", "-")
-                if model.endpoint is None
+                if model.latency_from == "catalog"
                 else (
-                    model.endpoint,
+                    model.endpoint or "none: a service answers",
                     f"{model.calls:,}",
                     f"about {model.input_tokens:,}",
                     f"at most {model.output_tokens_at_most:,}",

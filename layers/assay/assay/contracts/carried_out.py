@@ -31,11 +31,12 @@ class NotYet:
 
 NOT_YET = (
     NotYet("dataset.cluster_key", "intervals that know of clusters"),
-    NotYet("models.*.provider|model_provider", "asking Hugging Face, Bedrock and OpenAI models",
-           lambda value: value in ("huggingface", "bedrock", "openai")),
-    NotYet("models.*.finetuning_config|finetuning", "fine-tuning"),
+    NotYet("models.*.provider|model_provider", "deploying models of Hugging Face",
+           lambda value: value == "huggingface"),
+    NotYet("models.*.deployment_config.serverless", "serverless endpoints"),
     NotYet("models.*.deployment_config.instance_type", "falling back on another instance type",
            lambda value: isinstance(value, list) and len(value) > 1),
+    NotYet("models.*.finetuning_config|finetuning", "fine-tuning"),
     NotYet("algorithms.*.parameters", "parameters of an algorithm"),
     NotYet("selection.weights", "weighing several scores"),
     NotYet("selection.constraints", "constraints on the choice"),

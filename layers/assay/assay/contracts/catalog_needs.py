@@ -82,7 +82,7 @@ def needs_of(config: SuiteConfig, text: bytes | None = None, subject: str = "") 
 def _templates(config: SuiteConfig, places: _Places) -> Iterator[tuple[str, Path, str]]:
     """Each template that a model is asked with: the model, where it stands, its text."""
     for model in config.models:
-        if model.provider == "responses":
+        if not model.is_asked:
             continue
         if config.dataset.prompt_templates:
             for name, template in config.dataset.prompt_templates.items():

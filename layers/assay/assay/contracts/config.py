@@ -30,11 +30,11 @@ from assay.contracts.decision_sections import (
     SelectionSection,
     did_you_mean,
 )
+from assay.contracts.deployment_section import DeploymentSection
 from assay.contracts.errors import Fault, RejectedError
+from assay.contracts.evaluation_section import PLACEHOLDER, EvaluationSection
 from assay.contracts.model_section import (
-    PLACEHOLDER,
-    DeploymentSection,
-    EvaluationSection,
+    ENDPOINT_PROVIDERS,
     FinetuningSection,
     ModelSection,
     RegisterSection,
@@ -189,14 +189,14 @@ def _unlike_deployments(models: list[tuple[int, dict[str, Any]]]) -> Iterator[Br
     first_of: dict[str, tuple[dict[str, Any], tuple[Any, ...]]] = {}
     for index, model in models:
         group, deployment = endpoint_group(model)
-        if not isinstance(group, str) or deployment[0] == "responses":
+        if not isinstance(group, str) or deployment[0] not in ENDPOINT_PROVIDERS:
             continue
         first, wanted = first_of.setdefault(group, (model, deployment))
         if wanted != deployment and first.get("name") != model.get("name"):
             message = (
                 f"models {str(first.get('name'))[:80]!r} and {str(model.get('name'))[:80]!r} share the endpoint "
-                f"{group[:80]!r}, so provider, model_id, model_version, deployment_config, finetuning_config and "
-                "cleanup_endpoint must be the same"
+                f"{group[:80]!r}, so provider, model_id, model_version, deployment_config, finetuning_config, "
+                "huggingface_config and cleanup_endpoint must be the same"
             )
             yield ("models", index, "endpoint_name"), message
 

@@ -22,7 +22,7 @@ def contenders(config: SuiteConfig) -> SuiteConfig:
     models = [
         contender
         for model in config.models
-        for contender in ([model] if model.provider == "responses" else _of_model(model, templates))
+        for contender in (_of_model(model, templates) if model.is_asked else [model])
     ]
     dataset = config.dataset.model_copy(update={"prompt_templates": {}})
     return config.model_copy(update={"models": models, "dataset": dataset, "pricing": _pricing(config, templates)})
@@ -52,12 +52,17 @@ def _of_model(model: ModelSection, templates: dict[str, str]) -> list[ModelSecti
         model.model_copy(
             update={
                 "name": f"{model.name}--{name}",
-                "contender_of": None if model.endpoint_name else model.contender_of or model.name,
+                "contender_of": (model.contender_of or model.name) if _shares(model) else None,
                 "evaluation_config": model.evaluation_config.model_copy(update={"prompt_template": text}),
             }
         )
         for name, text in templates.items()
     ]
+
+
+def _shares(model: ModelSection) -> bool:
+    """Whether the contenders have to be told whose endpoint they share: one without a name of its own."""
+    return model.has_endpoint and model.endpoint_name is None
 
 
 class _Dumper(yaml.SafeDumper):

@@ -5,69 +5,73 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, AliasChoices, Discriminator, Field, Tag, field_validator
+from pydantic import AliasChoices, Field
 
-from assay.contracts.prompt_template import that_shows_the_prompt
-from assay.contracts.section import (
-    Broken,
-    EndpointName,
-    FieldLocation,
-    InstanceType,
-    JmesPath,
-    ModelName,
-    Scalar,
-    Section,
-)
+from assay.contracts.deployment_section import Count, DeploymentSection
+from assay.contracts.evaluation_section import EvaluationSection, no_room_for_system, not_a_conversation
+from assay.contracts.provider_sections import ApiSection, BedrockSection, HuggingFaceSection, PluginSection
+from assay.contracts.section import Broken, EndpointName, FieldLocation, InstanceType, ModelName, Scalar, Section
 
-PLACEHOLDER = "PROMPT_PLACEHOLDER"
+Provider = Literal["jumpstart", "huggingface", "endpoint", "bedrock", "openai", "plugin", "responses"]
 
-Provider = Literal["jumpstart", "huggingface", "endpoint", "bedrock", "openai", "responses"]
-Count = Annotated[int, Field(ge=1, le=64)]
-InstanceTypes = Annotated[
-    Annotated[InstanceType, Tag("one")]
-    | Annotated[list[InstanceType], Field(min_length=1, max_length=5), Tag("several")],
-    Discriminator(lambda value: "several" if isinstance(value, list) else "one"),
-]
+# Providers whose models are asked through a SageMaker endpoint.
+ENDPOINT_PROVIDERS = ("jumpstart", "huggingface", "endpoint")
 
 # What each provider needs to be told, and what would have no meaning for it.
 _NEEDS: dict[str, tuple[str, ...]] = {
     "jumpstart": ("model_id", "deployment_config"),
-    "huggingface": ("model_id", "deployment_config"),
+    "huggingface": ("deployment_config",),
     "endpoint": ("endpoint_name",),
     "bedrock": ("model_id",),
     "openai": ("model_id",),
+    "plugin": ("plugin_config",),
     "responses": ("response_key",),
 }
-_ENDPOINT_KEYS = ("deployment_config", "finetuning_config", "contender_of")
+_ENDPOINT_KEYS = (
+    "deployment_config",
+    "finetuning_config",
+    "contender_of",
+    "endpoint_name",
+    "inference_component_name",
+    "cleanup_endpoint",
+)
+# Keys that only one provider knows.
+_OWN_KEYS = {
+    "huggingface_config": "huggingface",
+    "bedrock_config": "bedrock",
+    "api_config": "openai",
+    "plugin_config": "plugin",
+    "response_key": "responses",
+    "inference_component_name": "endpoint",
+}
 _HAS_NO_PLACE: dict[str, tuple[tuple[str, ...], str]] = {
-    "jumpstart": (("response_key",), "the answers come from the model"),
-    "huggingface": (("response_key",), "the answers come from the model"),
+    "jumpstart": ((), "the answers come from the model"),
+    "huggingface": (("finetuning_config",), "only JumpStart models are fine-tuned"),
     "endpoint": (
-        ("model_id", "model_version", "deployment_config", "finetuning_config", "response_key"),
+        ("model_id", "model_version", "deployment_config", "finetuning_config"),
         "the endpoint exists already, and is asked as it is",
     ),
-    "bedrock": ((*_ENDPOINT_KEYS, "endpoint_name", "response_key"), "Bedrock serves the model"),
-    "openai": ((*_ENDPOINT_KEYS, "endpoint_name", "response_key"), "the API serves the model"),
+    "bedrock": ((*_ENDPOINT_KEYS, "model_version"), "Bedrock serves the model, and its id says which"),
+    "openai": ((*_ENDPOINT_KEYS, "model_version"), "the API serves the model, and its id says which"),
+    "plugin": (_ENDPOINT_KEYS, "the plug-in reaches the model"),
     "responses": (
-        (*_ENDPOINT_KEYS, "model_id", "model_version", "endpoint_name", "evaluation_config", "cleanup_endpoint"),
+        (*_ENDPOINT_KEYS, "model_id", "model_version", "evaluation_config"),
         "the catalog holds the answers, and no model is called",
     ),
 }
-
-
-class DeploymentSection(Section):
-    """How many instances, of which type, serve the model."""
-
-    instance_type: InstanceTypes = Field(
-        description="SageMaker instance type such as `ml.g5.2xlarge`; a list names others to fall back on, in order."
-    )
-    num_instances: Count = Field(
-        1, description="Instances behind the endpoint.", json_schema_extra={"unit": "instances"}
-    )
-
-    @property
-    def preferred_instance_type(self) -> str:
-        return self.instance_type if isinstance(self.instance_type, str) else self.instance_type[0]
+# Keys of `evaluation_config` that speak of an endpoint's requests and replies.
+_REQUEST_KEYS = ("request_format", "output", "custom_attributes")
+# What a parameter of another API is called in Bedrock's `inferenceConfig`.
+_CONVERSE_NAMES = {
+    "max_tokens": "maxTokens",
+    "max_new_tokens": "maxTokens",
+    "max_gen_len": "maxTokens",
+    "maxTokenCount": "maxTokens",
+    "max_completion_tokens": "maxTokens",
+    "top_p": "topP",
+    "stop": "stopSequences",
+    "stop_sequences": "stopSequences",
+}
 
 
 class FinetuningParameters(Section):
@@ -109,36 +113,6 @@ class FinetuningSection(Section):
     parameters: FinetuningParameters = Field(description="Instances and hyperparameters of the training job.")
 
 
-class EvaluationSection(Section):
-    """How a record becomes a request, and a reply becomes a response."""
-
-    output: JmesPath = Field("[0].generated_text", description="JMESPath of the answer in the reply's JSON.")
-    content_template: Any = Field(
-        PLACEHOLDER,
-        description=f'The request\'s `inputs`, with "{PLACEHOLDER}" standing for the prompt at any depth.',
-    )
-    inference_parameters: dict[str, Any] = Field(
-        default_factory=dict, description="The request's `parameters`, handed on as they are."
-    )
-    custom_attributes: dict[str, Scalar] = Field(
-        default_factory=dict,
-        description="Sent with every request as SageMaker's custom attributes; `accept_eula: true` accepts the "
-        "model's licence at deployment too.",
-    )
-    prompt_template: Annotated[str, AfterValidator(that_shows_the_prompt)] = Field(
-        "$model_input",
-        description="Text around the record's input: `$model_input` (also `$feature`, `$prompt`) stands for it, "
-        "`$name` for the catalog's column `name`.",
-    )
-
-    @field_validator("content_template")
-    @classmethod
-    def _holds_placeholder(cls, value: Any) -> Any:
-        if not _stands_in(value):
-            raise ValueError(f'"{PLACEHOLDER}" must stand somewhere in it, or the model would never see the prompt')
-        return value
-
-
 class RegisterSection(Section):
     """Where this model is registered, when it is not the suite's own group."""
 
@@ -152,9 +126,10 @@ class ModelSection(Section):
     provider: Provider = Field(
         "jumpstart",
         validation_alias=AliasChoices("provider", "model_provider"),
-        description="`jumpstart` deploys `model_id`; `endpoint` asks an endpoint that exists already and leaves it "
-        "alone; `responses` calls no model and takes the answers from the catalog; `huggingface`, `bedrock` and "
-        "`openai` are understood.",
+        description="`jumpstart` deploys `model_id`; `huggingface` deploys a model of the hub or of S3; `endpoint` "
+        "asks an endpoint that exists already and leaves it alone; `bedrock` asks Bedrock; `openai` asks an API that "
+        "speaks OpenAI's chat format; `plugin` asks through code of yours; `responses` calls no model and takes the "
+        "answers from the catalog.",
     )
     model_id: str | None = Field(None, min_length=1, description="The provider's id of the model.")
     model_version: str = Field("*", min_length=1, description="Version of `model_id`; `*` is the newest.")
@@ -162,6 +137,9 @@ class ModelSection(Section):
         None,
         description="Name of the endpoint. Models that name the same one share it. One of its own for each evaluation "
         "when left out.",
+    )
+    inference_component_name: EndpointName | None = Field(
+        None, description="Inference component of the endpoint that is asked, where the endpoint has several."
     )
     response_key: FieldLocation | None = Field(
         None, description="Key, CSV column or JMESPath of this model's ready answer in the catalog's record."
@@ -180,6 +158,14 @@ class ModelSection(Section):
     evaluation_config: EvaluationSection = Field(
         default_factory=EvaluationSection, description="How the model is asked, and how its reply is read."
     )
+    huggingface_config: HuggingFaceSection = Field(
+        default_factory=HuggingFaceSection, description="Container and weights of a `huggingface` model."
+    )
+    bedrock_config: BedrockSection = Field(
+        default_factory=BedrockSection, description="Region and guardrail of a `bedrock` model."
+    )
+    api_config: ApiSection = Field(default_factory=ApiSection, description="Address and key of an `openai` model.")
+    plugin_config: PluginSection | None = Field(None, description="The code that reaches a `plugin` model.")
     register_config: RegisterSection | None = Field(
         None, description="Where the model is registered when it wins; the suite's own group when left out."
     )
@@ -195,10 +181,32 @@ class ModelSection(Section):
         for field in _NEEDS[provider]:
             if cls.value_of(raw, field) is None:
                 yield (), f"a model of the provider `{provider}` needs `{field}`"
+        if provider == "huggingface" and not (raw.get("model_id") or _has(raw, "huggingface_config", "model_data")):
+            yield (), "a model of the provider `huggingface` needs `model_id`, or `huggingface_config.model_data`"
         keys, reason = _HAS_NO_PLACE[provider]
-        for field in keys:
+        foreign = [(key, f"it is a key of the provider `{owner}`") for key, owner in _OWN_KEYS.items()]
+        unknown = dict(foreign) | dict.fromkeys(keys, reason)
+        for field, why in unknown.items():
+            if _OWN_KEYS.get(field) == provider:
+                continue
             if (name := cls.written(raw, field)) is not None and raw[name] is not None:
-                yield (name,), f"`{name}` has no place with the provider `{provider}`: {reason}"
+                yield (name,), f"`{name}` has no place with the provider `{provider}`: {why}"
+        evaluation = raw.get("evaluation_config")
+        if isinstance(evaluation, dict) and provider in ("bedrock", "openai", "plugin"):
+            yield from _of_conversations(provider, evaluation)
+        elif isinstance(evaluation, dict) and provider in ENDPOINT_PROVIDERS and no_room_for_system(evaluation):
+            message = "a system prompt needs a chat: write `content_template` as a list of messages"
+            yield ("evaluation_config", "system_prompt"), message
+
+    @property
+    def has_endpoint(self) -> bool:
+        """Whether it is asked through a SageMaker endpoint, deployed or found."""
+        return self.provider in ENDPOINT_PROVIDERS
+
+    @property
+    def is_asked(self) -> bool:
+        """Whether a model is called at all; else the catalog holds its answers."""
+        return self.provider != "responses"
 
     @property
     def endpoint_group(self) -> str:
@@ -218,14 +226,28 @@ def endpoint_group(raw: dict[str, Any]) -> tuple[Any, tuple[Any, ...]]:
         raw.get("model_version", "*"),
         deployment,
         ModelSection.value_of(raw, "finetuning_config"),
+        raw.get("huggingface_config"),
         raw.get("cleanup_endpoint", True),
     )
 
 
-def _stands_in(template: Any) -> bool:
-    """Whether the placeholder stands in a value at any depth; a key is never replaced."""
-    if isinstance(template, dict):
-        return any(_stands_in(item) for item in template.values())
-    if isinstance(template, list):
-        return any(_stands_in(item) for item in template)
-    return isinstance(template, str) and PLACEHOLDER in template
+def _of_conversations(provider: str, evaluation: dict[str, Any]) -> Iterator[Broken]:
+    """What is wrong with `evaluation_config` where the provider itself forms requests and reads replies."""
+    for key in _REQUEST_KEYS:
+        if evaluation.get(key) is not None:
+            message = f"`{key}` has no place with the provider `{provider}`: it forms requests and reads replies itself"
+            yield ("evaluation_config", key), message
+    if "content_template" in evaluation and (why := not_a_conversation(evaluation["content_template"])):
+        message = f"with the provider `{provider}` it must be a text or a chat: {why}"
+        yield ("evaluation_config", "content_template"), message
+    parameters = evaluation.get("inference_parameters")
+    if provider == "bedrock" and isinstance(parameters, dict):
+        for name in parameters:
+            if name in _CONVERSE_NAMES:
+                message = f"Bedrock calls it `{_CONVERSE_NAMES[name]}`"
+                yield ("evaluation_config", "inference_parameters", name), message
+
+
+def _has(raw: dict[str, Any], section: str, key: str) -> bool:
+    inner = raw.get(section)
+    return isinstance(inner, dict) and inner.get(key) is not None

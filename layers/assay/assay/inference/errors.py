@@ -46,7 +46,17 @@ class MalformedReplyError(ModelAnswerError):
     kind = "MalformedReply"
 
 
+class ContentFilteredError(ModelAnswerError):
+    """A guardrail or a content filter kept the answer back."""
+
+    kind = "ContentFiltered"
+
+
 class UnforeseenError(ModelAnswerError):
     """A provider raised something that it does not say it raises."""
 
     kind = "UnforeseenError"
+
+
+class NotConnectedError(AssayError):
+    """A model cannot be asked at all: a plug-in, a key or a setting is missing. The message says which."""

@@ -11,6 +11,7 @@ import jmespath
 
 from assay.contracts.catalog import Record
 from assay.contracts.config import PLACEHOLDER, PROMPT_VARIABLES, EvaluationSection
+from assay.contracts.evaluation_section import as_chat
 from assay.inference.errors import MalformedReplyError
 
 _HALF = re.compile("[\ud800-\udfff]")
@@ -30,11 +31,39 @@ def render_prompt(template: str, record: Record) -> str:
 
 
 def request_body(evaluation: EvaluationSection, prompt: str) -> dict[str, Any]:
-    """The JSON body of a text generation endpoint: `{"inputs": ..., "parameters": {...}}`."""
-    return {
-        "inputs": _fill(evaluation.content_template, prompt),
-        "parameters": dict(evaluation.inference_parameters),
-    }
+    """The JSON body of an endpoint: `{"inputs": ..., "parameters": {...}}`, or `{"messages": [...], ...}`.
+
+    A system prompt makes a chat of `inputs`. As a list of one chat, a chat stays a list of one.
+    """
+    parameters = dict(evaluation.inference_parameters)
+    if evaluation.stop_sequences:
+        parameters["stop"] = list(evaluation.stop_sequences)
+    if evaluation.request_format == "chat_completions":
+        return {"messages": messages_of(evaluation, prompt), **parameters}
+    inputs = _fill(evaluation.content_template, prompt)
+    if evaluation.system_prompt is not None:
+        nested = isinstance(inputs, list) and isinstance(inputs[0], list)
+        inputs = messages_of(evaluation, prompt)
+        inputs = [inputs] if nested else inputs
+    return {"inputs": inputs, "parameters": parameters}
+
+
+def messages_of(evaluation: EvaluationSection, prompt: str) -> list[dict[str, str]]:
+    """The conversation that a prompt becomes: the system prompt, then the content template's messages.
+
+    A template that is a text is what the user says. The config's check has seen that it is one of the two.
+    """
+    filled = _fill(evaluation.content_template, prompt)
+    chat = as_chat(filled)
+    messages = [{"role": "user", "content": filled}] if chat is None else chat
+    if evaluation.system_prompt is not None:
+        messages = [{"role": "system", "content": evaluation.system_prompt}, *messages]
+    return messages
+
+
+def whole_text(text: str) -> str:
+    """The text with U+FFFD for half of a surrogate pair, as a cut-off answer may end with."""
+    return text if _HALF.search(text) is None else _HALF.sub("\ufffd", text)
 
 
 def encoded(body: dict[str, Any]) -> bytes:
@@ -67,7 +96,7 @@ def answer_text(reply: Any, output_jmespath: str) -> str:
         raise MalformedReplyError(
             f"the reply has {type(found).__name__} at the output path {output_jmespath!r}, not text"
         )
-    return found if _HALF.search(found) is None else _HALF.sub("\ufffd", found)
+    return whole_text(found)
 
 
 def _fill(template: Any, prompt: str) -> Any:

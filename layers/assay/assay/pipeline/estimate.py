@@ -87,7 +87,7 @@ class PredictedModel:
     """What asking one model comes to.
 
     Attributes:
-        endpoint: None for a model whose answers lie in the catalog; it is not called.
+        endpoint: None for a model that needs none: somebody else serves it, or the catalog holds its answers.
         input_tokens: of all prompts, by length.
         output_tokens_at_most: when every answer is as long as it may be.
         output_limit_from: where that longest answer is from, `config`, `assumption` or `catalog`.
@@ -174,8 +174,10 @@ class Estimate:
 
     @property
     def unpriced(self) -> tuple[str, ...]:
-        """Instance types without a known price, each once."""
-        return tuple(dict.fromkeys(cost.instance_type for cost in self.costs if cost.usd is None))
+        """Instance types without a known price, each once, and models whose tokens have none."""
+        instances = [cost.instance_type for cost in self.costs if cost.usd is None]
+        tokens = [f"the tokens of {model.name}" for model in self.models if model.endpoint is None and model.calls]
+        return tuple(dict.fromkeys(instances + tokens))
 
 
 @dataclass(frozen=True)
@@ -193,7 +195,7 @@ class Measured:
 
 def workload(config: SuiteConfig, records: Iterable[Record]) -> Workload:
     """Count a catalog and the prompts that it becomes, one record in memory."""
-    called = [model for model in config.models if model.provider != "responses"]
+    called = [model for model in config.models if model.is_asked]
     characters = {model.name: 0 for model in called}
     count = 0
     for record in records:
@@ -230,7 +232,12 @@ def estimate(
         for endpoint in plan(config)
         for model in endpoint.models
     )
-    models = called + tuple(_not_called(model) for model in plan_given(config))
+    models = called + tuple(
+        _model(config.model(model.name), None, model.step, work, asked, measured or {}, given)
+        if config.model(model.name).is_asked
+        else _not_called(model)
+        for model in plan_given(config)
+    )
     steps = _steps(config, {model.step: model for model in models}, asked, given)
     by_name = {step.name: step for step in steps}
     endpoints = tuple(_endpoint(lane, planned, by_name) for lane, planned in enumerate(plan(config), start=1))
@@ -264,7 +271,7 @@ def _not_called(model: PlannedModel) -> PredictedModel:
 
 def _model(
     section: ModelSection,
-    endpoint: str,
+    endpoint: str | None,
     step: str,
     work: Workload,
     asked: int,
@@ -382,7 +389,7 @@ def _told(
     records: int,
 ) -> Iterable[str]:
     models = list(models)
-    called = [model for model in models if model.endpoint is not None]
+    called = [model for model in models if model.latency_from != "catalog"]
     yield (
         f"a job starts in {given.job_start_seconds:.0f} s, an endpoint in {given.deploy_seconds:.0f} s "
         f"({given.existing_seconds:g} s where it exists already); "

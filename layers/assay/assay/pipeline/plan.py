@@ -45,10 +45,10 @@ class PlannedEndpoint:
 
 
 def plan(config: SuiteConfig) -> tuple[PlannedEndpoint, ...]:
-    """Group the models of a config by endpoint, in the config's order; those whose answers are given have none."""
+    """Group the models of a config by endpoint, in the config's order; those that need none are not here."""
     grouped: dict[str, list[ModelSection]] = {}
     for model in config.models:
-        if model.provider != "responses":
+        if model.has_endpoint:
             grouped.setdefault(model.endpoint_group, []).append(model)
     steps = _evaluate_steps(config)
     slug = _Slugs()
@@ -69,11 +69,9 @@ def plan(config: SuiteConfig) -> tuple[PlannedEndpoint, ...]:
 
 
 def plan_given(config: SuiteConfig) -> tuple[PlannedModel, ...]:
-    """The models whose answers lie in the catalog: no endpoint, nothing to deploy or to clean up."""
+    """The models with nothing to deploy or to clean up: a service answers for them, or the catalog does."""
     steps = _evaluate_steps(config)
-    return tuple(
-        PlannedModel(model.name, steps[model.name]) for model in config.models if model.provider == "responses"
-    )
+    return tuple(PlannedModel(model.name, steps[model.name]) for model in config.models if not model.has_endpoint)
 
 
 def dependencies(config: SuiteConfig) -> dict[str, tuple[str, ...]]:

@@ -157,12 +157,12 @@ def deploy(
 def evaluate(evaluation_uri: str, model_name: str, prepared: Prepared, deployed: Deployed | None) -> Evaluated:
     """Ask the model every record that it has not answered yet, score the responses, and write the outcome.
 
-    A model that is not deployed (`deployed` is None) has its responses in the catalog; nobody is asked.
+    Of a model that is not asked the catalog has the responses. `deployed` is None for one that needs no endpoint.
     """
     paths, storage, _, config = _open(evaluation_uri)
-    if deployed is None:
+    if not config.model(model_name).is_asked:
         outcome = _score_given(paths, storage, config, model_name)
-    elif deployed["failure"] is not None:
+    elif deployed is not None and deployed["failure"] is not None:
         failure = deployed["failure"]
         outcome = ModelOutcome(
             model=model_name,
@@ -173,7 +173,7 @@ def evaluate(evaluation_uri: str, model_name: str, prepared: Prepared, deployed:
             failure=Failure(kind=failure["kind"], reason=failure["reason"]),
         )
     else:
-        outcome = _ask_and_score(paths, storage, config, config.model(model_name), deployed)
+        outcome = _ask_and_score(paths, storage, config, config.model(model_name), deployed, prepared)
     storage.write(paths.outcome(model_name), outcome.model_dump_json(indent=1).encode(), "application/json")
     return {"model": model_name, "status": outcome.status, "answered": outcome.answered, "failed": outcome.failed}
 
@@ -265,19 +265,32 @@ def _create(name: str, model: ModelSection, tags: list[dict[str, str]], role_arn
 
 
 def _ask_and_score(
-    paths: EvaluationPaths, storage: Any, config: SuiteConfig, model: ModelSection, deployed: Deployed
+    paths: EvaluationPaths,
+    storage: Any,
+    config: SuiteConfig,
+    model: ModelSection,
+    deployed: Deployed | None,
+    prepared: Prepared,
 ) -> ModelOutcome:
-    from assay.aws.endpoint_model import EndpointModel
+    from assay.aws.providers import Connection, connect
+    from assay.inference.errors import NotConnectedError
     from assay.inference.prompts import render_prompt
     from assay.inference.runner import ask_all
     from assay.inference.store import PartStore
 
+    endpoint = None if deployed is None else deployed["endpoint_name"]
+    try:
+        asked = connect(model, Connection(config.limits.concurrency, config.limits.request_seconds, endpoint))
+    except NotConnectedError as error:
+        logger.warning("model %s cannot be asked: %s", model.name, error)
+        failure = Failure(kind="NotConnected", reason=str(error))
+        return ModelOutcome(model=model.name, status="failed", records=prepared["records"], failure=failure)
     records = list(_records(storage, paths))
     template = model.evaluation_config.prompt_template
     started = time.monotonic()
     ask_all(
         records,
-        model=EndpointModel(deployed["endpoint_name"], model.evaluation_config, config.limits.concurrency),
+        model=asked,
         prompt_of=lambda record: render_prompt(template, record),
         store=PartStore(storage, paths.responses(model.name)),
         limits=config.limits,

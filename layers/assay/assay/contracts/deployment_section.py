@@ -1,0 +1,64 @@
+"""What serves a model of the stack's own: instances, or SageMaker's serverless inference."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal
+
+from pydantic import Discriminator, Field, Tag
+
+from assay.contracts.section import Broken, InstanceType, Section
+
+Count = Annotated[int, Field(ge=1, le=64)]
+InstanceTypes = Annotated[
+    Annotated[InstanceType, Tag("one")]
+    | Annotated[list[InstanceType], Field(min_length=1, max_length=5), Tag("several")],
+    Discriminator(lambda value: "several" if isinstance(value, list) else "one"),
+]
+
+
+class ServerlessSection(Section):
+    """SageMaker's serverless inference: CPU only, billed by use, and cold when it was idle."""
+
+    memory_mb: Literal[1024, 2048, 3072, 4096, 5120, 6144] = Field(
+        description="Memory; CPU grows with it.", json_schema_extra={"unit": "MB"}
+    )
+    max_concurrency: Annotated[int, Field(ge=1, le=200)] = Field(
+        5,
+        description="Requests at the same time; more are throttled. `limits.concurrency` need not be above it.",
+        json_schema_extra={"unit": "requests"},
+    )
+
+
+class DeploymentSection(Section):
+    """What serves the model: instances, or `serverless`."""
+
+    instance_type: InstanceTypes | None = Field(
+        None,
+        description="SageMaker instance type such as `ml.g5.2xlarge`; a list names others to fall back on, in order, "
+        "where AWS has no room or no quota for one.",
+    )
+    num_instances: Count = Field(
+        1, description="Instances behind the endpoint.", json_schema_extra={"unit": "instances"}
+    )
+    serverless: ServerlessSection | None = Field(None, description="Serverless inference in the place of instances.")
+
+    @classmethod
+    def broken_rules(cls, raw: dict[str, Any]) -> Iterator[Broken]:
+        serverless = raw.get("serverless") is not None
+        if not serverless and raw.get("instance_type") is None:
+            yield (), "it needs `instance_type`, or `serverless`"
+        for field in ("instance_type", "num_instances"):
+            if serverless and raw.get(field) is not None:
+                yield (field,), f"`{field}` and `serverless` exclude each other; write one of them"
+
+    @property
+    def instance_types(self) -> tuple[str, ...]:
+        """The types to try, in order; none where the endpoint is serverless."""
+        types = self.instance_type
+        return () if types is None else (types,) if isinstance(types, str) else tuple(types)
+
+    @property
+    def preferred_instance_type(self) -> str:
+        """What is tried first, in a word: an instance type, or such as `serverless 4096 MB`."""
+        return self.instance_types[0] if self.serverless is None else f"serverless {self.serverless.memory_mb} MB"
