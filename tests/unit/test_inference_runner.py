@@ -230,6 +230,60 @@ def test_a_model_that_never_comes_back_does_not_hold_the_run(monkeypatch: pytest
     assert "no sign of life" in failure.reason
 
 
+def test_a_service_that_says_how_long_to_leave_it_alone_is_left_alone() -> None:
+    clock = Clock()
+    model = FakeModel(script={"q0": [ThrottledError("slow down", retry_after_seconds=17)]})
+    summary, _ = ask(catalog(1), model, clock=clock)
+    assert summary.answered == 1
+    assert clock.now == 1017
+
+
+def test_a_record_that_waits_for_its_next_attempt_keeps_no_other_from_being_asked() -> None:
+    order: list[str] = []
+    model = FakeModel(script={"q0": [ThrottledError("slow down", retry_after_seconds=5)]}, during=order.append)
+    summary, _ = ask(catalog(2), model, limits=Limits(concurrency=1))
+    assert summary.answered == 2
+    assert order == ["q0", "q1", "q0"]
+
+
+def test_no_more_records_are_on_their_way_than_twice_the_concurrency() -> None:
+    model = FakeModel(script={f"q{number}": [UnavailableError("503")] * 4 for number in range(100)})
+    seen: list[int] = []
+
+    def lazily() -> Iterator[Record]:
+        for number, record in enumerate(catalog(100)):
+            seen.append(number + 1 - sum(count == 5 for count in model.asked.values()))
+            yield record
+
+    summary, _ = ask(lazily(), model, limits=Limits(concurrency=3, request_seconds=1e6))
+    assert summary.answered == 100
+    assert max(seen) <= 2 * 3 + 1
+
+
+def test_a_request_that_hangs_is_given_up_once_it_is_known_how_long_answers_take() -> None:
+    clock = Clock()
+
+    class Hanging(FakeModel):
+        def ask(self, prompt: str, *, deadline_seconds: float) -> Answer:
+            answer = super().ask(prompt, deadline_seconds=deadline_seconds)
+            if prompt == "q30" and self.asked[prompt] < 3:
+                clock.sleep(deadline_seconds)
+                raise UnavailableError("no answer in time")
+            return answer
+
+    model = Hanging()
+    summary, store = ask(catalog(31), model, clock=clock, limits=Limits(concurrency=1))
+    assert summary.answered == 31
+    assert store.last()["30"].attempts == 3
+    assert model.deadlines[-3:] == [2.0, 8.0, pytest.approx(32.0)]
+
+
+def test_a_failure_keeps_the_id_of_its_last_request() -> None:
+    model = FakeModel(script={"q0": [ModelAnswerError("400", request_id="r-7")]})
+    _, store = ask(catalog(1), model)
+    assert store.last()["0"].request_id == "r-7"
+
+
 def test_a_second_run_asks_only_what_has_no_answer() -> None:
     store = Kept()
     broken = FakeModel(script={f"q{number}": [ModelAnswerError("400")] for number in range(0, 30, 3)})
@@ -242,16 +296,16 @@ def test_a_second_run_asks_only_what_has_no_answer() -> None:
     assert store.answered() == {str(number) for number in range(30)}
 
 
-def test_responses_are_kept_in_parts_of_two_hundred() -> None:
-    _, store = ask(catalog(450), FakeModel())
-    assert [len(part) for part in store.parts] == [200, 200, 50]
+def test_responses_are_kept_in_parts_of_five_hundred() -> None:
+    _, store = ask(catalog(1230), FakeModel())
+    assert [len(part) for part in store.parts] == [500, 500, 230]
 
 
-def test_responses_are_kept_after_five_seconds_at_the_latest() -> None:
+def test_responses_are_kept_after_two_seconds_at_the_latest() -> None:
     clock = Clock()
 
     def slowly(_prompt: str) -> None:
-        clock.sleep(2)
+        clock.sleep(1)
         time.sleep(0.01)
 
     _, store = ask(catalog(10), FakeModel(during=slowly), clock=clock, limits=Limits(concurrency=1))
@@ -307,7 +361,7 @@ def test_records_are_taken_only_as_there_is_room() -> None:
 
     summary, _ = ask(lazy(), FakeModel(), Slow(), Limits(concurrency=8))
     assert summary.answered == 2000
-    assert max(ahead) <= 2 * runner.PART_RESPONSES + runner.PART_RESPONSES + 8
+    assert max(ahead) <= runner.UNWRITTEN_RESPONSES + 2 * 8
 
 
 def test_an_error_of_the_catalog_is_raised_after_what_was_answered_is_kept() -> None:

@@ -72,9 +72,23 @@ def test_parts_are_ordered_by_number_beyond_five_digits() -> None:
 
 def test_only_records_with_an_answer_count_as_answered() -> None:
     store = PartStore(Bucket(), PREFIX)
-    assert store.answered() == set()
+    assert "1" not in store.answered()
     store.append([answer("1"), failure("2"), answer("3", "")])
-    assert store.answered() == {"1", "3"}
+    assert [name in store.answered() for name in ("1", "2", "3", "4")] == [True, False, True, False]
+
+
+def test_an_answer_after_a_failure_counts_and_a_failure_after_an_answer_too() -> None:
+    store = PartStore(Bucket(), PREFIX)
+    store.append([failure("1"), answer("2")])
+    store.append([answer("1"), failure("2")])
+    assert [name in store.answered() for name in ("1", "2")] == [True, False]
+
+
+def test_parts_of_an_earlier_version_are_read() -> None:
+    bucket = Bucket()
+    old = b'{"record_id":"1","text":"yes","latency_ms":1.5,"attempts":1,"prompt":"p","failure":null}\n'
+    bucket.write(f"{PREFIX}part-00000.jsonl", old)
+    assert list(read_responses(bucket, PREFIX)) == [answer("1")]
 
 
 def test_other_objects_below_the_prefix_are_left_alone() -> None:

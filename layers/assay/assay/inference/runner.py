@@ -2,66 +2,38 @@
 
 from __future__ import annotations
 
+import heapq
 import logging
-import queue
 import random
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from dataclasses import dataclass, field
-from itertools import chain
-from typing import Protocol
+from typing import Final, Literal, Protocol
 
 from assay.contracts.catalog import Record
 from assay.contracts.errors import AssayError
 from assay.contracts.results import Failure, Response
+from assay.inference.budget import Budget, Tariff
 from assay.inference.errors import ModelCallError, ThrottledError, UnavailableError, UnforeseenError
 from assay.inference.interruption import Interruption, signals_wait
-from assay.inference.pacing import AdaptiveLimit, Permit, backoff_seconds
+from assay.inference.model import Answer, Model
+from assay.inference.pacing import AdaptiveLimit, Patience, backoff_seconds
 
-PART_RESPONSES = 200
-PART_SECONDS = 5.0
+__all__ = ["Answer", "AskSummary", "InterruptedAskError", "Limits", "Model", "ResponseStore", "ask_all"]
+
+PART_RESPONSES: Final = 500
+PART_SECONDS: Final = 2.0
+UNWRITTEN_RESPONSES: Final = 2 * PART_RESPONSES
+OUTSTANDING: Final = 2
+"""Records that were asked and not settled, at most, as a multiple of the concurrency: those in flight, and as many that
+wait for their next attempt."""
 STOP_SECONDS = 20.0
 STUCK_SECONDS = 30.0
-_POLL_SECONDS = 0.1
+_POLL_SECONDS: Final = 0.1
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What a model said to one request. What its service does not tell is None, and is never guessed.
-
-    Attributes:
-        latency_ms: milliseconds that this one request took.
-        input_tokens, output_tokens: as the service counted them.
-        cost_usd: only where the service itself tells the price; else the runner's prices make it of the tokens.
-        finish_reason: why the model stopped, in the service's word.
-        request_id: the service's id of the request.
-    """
-
-    text: str
-    latency_ms: float
-    input_tokens: int | None = None
-    output_tokens: int | None = None
-    cost_usd: float | None = None
-    finish_reason: str | None = None
-    request_id: str | None = None
-
-
-class Model(Protocol):
-    """A model that can be asked, from many threads at once."""
-
-    def ask(self, prompt: str, *, deadline_seconds: float) -> Answer:
-        """Send one request; do not try again.
-
-        Raises:
-            ThrottledError: the service has too much to do.
-            UnavailableError: asking again may help; also when `deadline_seconds` pass with no answer.
-            ModelCallError: any other; asking again would not help.
-        """
-        ...
 
 
 class ResponseStore(Protocol):
@@ -71,7 +43,7 @@ class ResponseStore(Protocol):
         """Keep these responses, for good."""
         ...
 
-    def answered(self) -> set[str]:
+    def answered(self) -> Container[str]:
         """Ids of the records that have an answer already."""
         ...
 
@@ -102,6 +74,7 @@ class AskSummary:
         errors: number of failed records by kind of failure.
         requests: requests sent, retries included.
         lowest_concurrency: where throttling pushed the requests in flight to.
+        spent_usd: what the budget was charged; None without a budget.
     """
 
     records: int
@@ -112,6 +85,7 @@ class AskSummary:
     requests: int
     lowest_concurrency: int
     wall_seconds: float
+    spent_usd: float | None = None
 
 
 class InterruptedAskError(AssayError):
@@ -125,6 +99,8 @@ def ask_all(
     prompt_of: Callable[[Record], str],
     store: ResponseStore,
     limits: Limits,
+    tariff: Tariff | None = None,
+    budget: Budget | None = None,
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] | None = None,
     rng: random.Random | None = None,
@@ -133,12 +109,18 @@ def ask_all(
 
     Every record ends with an answer or with a failure that says why; a failure of one is never an exception here.
     Records are taken from the iterable one by one as there is room, so memory does not grow with the catalog (but for
-    the ids of those answered before).
+    what the store needs to know the records answered before).
+
+    What is promised when the process is killed: a record whose answer the store has kept is never asked again. Asked
+    again are the requests that were in flight, at most `limits.concurrency`, and the answers that were not written
+    yet: at most 1,000, and none older than 2 s and the time that the store takes to write a part.
 
     Args:
         prompt_of: the text to send for a record.
+        tariff: prices of the model, by which each response gets its cost; the budget's by default.
+        budget: what may be spent; records that it is too small for fail with the kind `BudgetExceeded`, unasked.
         clock: seconds that only grow.
-        sleep: waits between attempts; by default it ends early when the run is stopped.
+        sleep: waits between attempts; by default a wait ends early when the run is stopped.
         rng: jitter of the waits.
 
     Raises:
@@ -153,9 +135,12 @@ def ask_all(
         prompt_of=prompt_of,
         store=store,
         limits=limits,
+        tariff=tariff if budget is None else budget.tariff,
+        budget=budget,
         clock=clock,
         sleep=sleep,
         rng=rng or random.Random(),  # noqa: S311 - jitter is no secret
+        started=started,
         end=started + limits.evaluate_seconds,
     )
     with signals_wait() as interruption:
@@ -171,22 +156,52 @@ def ask_all(
         requests=run.requests,
         lowest_concurrency=run.pace.lowest,
         wall_seconds=clock() - started,
+        spent_usd=None if budget is None else budget.spent_usd,
     )
+
+
+@dataclass(slots=True, eq=False)
+class _Task:
+    """One record on its way: first in flight, then settled with a response, or due again at some time."""
+
+    record: Record
+    prompt: str = ""
+    attempts: int = 0
+    in_vain: int = 0
+    begun: float | None = None
+    end: float = 0.0
+    sent_in: int = 0
+    worst_usd: float = 0.0
+    ended: Literal["answered", "throttled", "failed", "unsent"] = "unsent"
+    answer: Answer | None = None
+    last: ModelCallError | None = None
+    response: Response | None = None
+    due: float = 0.0
+
+    def __lt__(self, other: _Task) -> bool:
+        return self.due < other.due
 
 
 @dataclass
 class _Run:
-    """Workers take records, ask, and queue responses; the calling thread alone counts them and writes them."""
+    """Workers ask; each gives back a task and takes the next under one lock. The calling thread alone writes.
+
+    Everything that is marked as shared is read and written under the lock only. A worker that has nothing to do waits
+    for `_changed`; the calling thread waits for `_written_next`.
+    """
 
     records: Iterator[Record]
-    resumable: set[str]
+    resumable: Container[str]
     model: Model
     prompt_of: Callable[[Record], str]
     store: ResponseStore
     limits: Limits
+    tariff: Tariff | None
+    budget: Budget | None
     clock: Callable[[], float]
     sleep: Callable[[float], None] | None
     rng: random.Random
+    started: float
     end: float
     resumed: int = 0
     answered: int = 0
@@ -196,146 +211,247 @@ class _Run:
 
     def __post_init__(self) -> None:
         self.pace = AdaptiveLimit(self.limits.concurrency)
-        self._stop = threading.Event()
-        self._pause: Callable[[float], object] = self.sleep or self._stop.wait
-        self._lock = threading.Lock()
-        # None says that a worker has ended. The bound makes workers wait for a slow store instead of filling memory.
-        self._results: queue.Queue[Response | None] = queue.Queue(maxsize=2 * PART_RESPONSES)
-        self._unsettled: dict[str, Record] = {}
-        self._pending: list[Response] = []
-        self._pending_since = 0.0
+        self._patience = Patience()
+        lock = threading.Lock()
+        self._changed = threading.Condition(lock)
+        self._written_next = threading.Condition(lock)
+        self._stopped = False
+        self._exhausted = False
+        self._workers = 0
+        self._in_flight = 0
+        self._waiting = 0
+        self._retries: list[_Task] = []
+        self._unsettled: dict[str, _Task] = {}
+        self._done: list[Response] = []
+        self._done_since = 0.0
         self._error: BaseException | None = None
 
     def carry_out(self, interruption: Interruption) -> None:
         """Run to the end, to an interruption or to an error; in each case everything answered is in the store."""
+        self._workers = self.limits.concurrency
         for number in range(self.limits.concurrency):
             threading.Thread(target=self._work, name=f"ask-{number}", daemon=True).start()
-        running = self.limits.concurrency
         try:
-            while running and not interruption and not self._stop.is_set():
-                running -= self._receive()
+            while self._workers and not interruption and not self._stopped:
+                self._keep(self._wait_for_part())
                 if self.clock() > self.end + STUCK_SECONDS:
                     self._abandon()
-                    running = 0
-        finally:
-            self._stop.set()
-            self.pace.close()
-            self._flush()
-            for _ in range(int(STOP_SECONDS / _POLL_SECONDS)):
-                if not running:
                     break
-                running -= self._receive()
-            self._flush()
+        finally:
+            self._stop()
+            self._keep(self._take_done())
+            for _ in range(int(STOP_SECONDS / _POLL_SECONDS)):
+                with self._changed:
+                    if self._workers == 0 or not self._unsettled:
+                        break
+                    self._written_next.wait(_POLL_SECONDS)
+            self._keep(self._take_done())
         if self._error is not None:
             raise self._error
 
-    def _receive(self) -> bool:
-        """Wait a little for one result. Whether it was the end of a worker."""
-        try:
-            result = self._results.get(timeout=_POLL_SECONDS)
-        except queue.Empty:
-            result, ended = None, False
-        else:
-            ended = result is None
-        if result is not None:
-            self._settle(result)
-        if len(self._pending) >= PART_RESPONSES or self.clock() - self._pending_since >= PART_SECONDS:
-            self._flush()
-        return ended
+    def _wait_for_part(self) -> list[Response]:
+        """Wait a little; the responses to be written, none while they are few and young."""
+        with self._changed:
+            if self._workers and not self._stopped and len(self._done) < PART_RESPONSES:
+                self._written_next.wait(_POLL_SECONDS)
+            now = self.clock()
+            if len(self._done) < PART_RESPONSES and (not self._done or now - self._done_since < PART_SECONDS):
+                return []
+            if len(self._done) >= UNWRITTEN_RESPONSES:
+                self._changed.notify_all()
+            part, self._done = self._done[:PART_RESPONSES], self._done[PART_RESPONSES:]
+            self._done_since = now
+            return part
 
-    def _settle(self, response: Response) -> None:
-        with self._lock:
-            if self._unsettled.pop(response.record_id, None) is None:
-                return
-        if not self._pending:
-            self._pending_since = self.clock()
-        self._pending.append(response)
-        self.requests += response.attempts
-        if response.failure is None:
-            self.answered += 1
-        else:
-            self.errors[response.failure.kind] += 1
+    def _take_done(self) -> list[Response]:
+        with self._changed:
+            done, self._done = self._done, []
+            return done
 
-    def _flush(self) -> None:
-        if self._pending:
-            self.store.append(list(self._pending))
-            self._pending.clear()
+    def _keep(self, responses: list[Response]) -> None:
+        """Write responses, in parts, and count them."""
+        for start in range(0, len(responses), PART_RESPONSES):
+            part = responses[start : start + PART_RESPONSES]
+            self.store.append(part)
+            for response in part:
+                self.requests += response.attempts
+                if response.failure is None:
+                    self.answered += 1
+                else:
+                    self.errors[response.failure.kind] += 1
+
+    def _stop(self) -> None:
+        with self._changed:
+            self._stopped = True
+            self._changed.notify_all()
 
     def _abandon(self) -> None:
         """Settle what a model never lets go of, and what was not taken up because of it; a thread cannot be ended."""
-        while not self._results.empty():
-            self._receive()
+        self._stop()
         reason = f"the model gave no sign of life {STUCK_SECONDS:g} s after the time for the evaluation was over"
-        for record in chain(list(self._unsettled.values()), iter(self._next_record, None)):
-            self._settle(_failed(record, "", 0, Failure(kind="DeadlineExceeded", reason=reason)))
-            if len(self._pending) >= PART_RESPONSES:
-                self._flush()
+        failure = Failure(kind="DeadlineExceeded", reason=reason)
+        with self._changed:
+            left = list(self._unsettled.values())
+            self._unsettled.clear()
+        self._keep(self._take_done())
+        part = []
+        for record in (*(task.record for task in left), *iter(self._next_record, None)):
+            part.append(_failed(_Task(record), failure))
+            if len(part) == PART_RESPONSES:
+                self._keep(part)
+                part = []
+        self._keep(part)
 
     def _work(self) -> None:
         try:
-            while not self._stop.is_set() and (record := self._next_record()) is not None:
-                if (response := self._ask(record)) is not None:
-                    self._results.put(response)
+            task = self._exchange(None)
+            while task is not None:
+                self._attempt(task)
+                task = self._exchange(task)
         except BaseException as error:  # noqa: BLE001 - handed to the calling thread, which raises it
             self._error = error
-            self._stop.set()
-            self.pace.close()
+            self._stop()
         finally:
-            self._results.put(None)
+            with self._changed:
+                self._workers -= 1
+                self._changed.notify_all()
+                self._written_next.notify()
+
+    def _exchange(self, ended: _Task | None) -> _Task | None:
+        """Give a task back and take the next, as soon as there is one; None when there will be none."""
+        with self._changed:
+            if ended is not None:
+                self._close(ended)
+            while not self._stopped:
+                due_in = None
+                if self._in_flight < self.pace.limit and len(self._done) < UNWRITTEN_RESPONSES:
+                    now = self.clock()
+                    task = self._next_task(now)
+                    if task is not None:
+                        self._in_flight += 1
+                        task.sent_in = self.pace.round
+                        if self._waiting and self._in_flight < self.pace.limit:
+                            self._changed.notify()
+                        return task
+                    if self._exhausted and not self._retries:
+                        return None
+                    due_in = self._retries[0].due - now if self._retries else None
+                self._wait(due_in)
+            return None
+
+    def _wait(self, seconds: float | None) -> None:
+        """Let go of the lock until something changes, or the time is over."""
+        if seconds is not None and self.sleep is not None:
+            self._changed.release()
+            try:
+                self.sleep(seconds)
+            finally:
+                self._changed.acquire()
+            return
+        self._waiting += 1
+        try:
+            self._changed.wait(seconds)
+        finally:
+            self._waiting -= 1
+
+    def _next_task(self, now: float) -> _Task | None:
+        """What is due to be asked again, or else a new record while not too many are on their way."""
+        if self._retries and self._retries[0].due <= now:
+            return heapq.heappop(self._retries)
+        if self._exhausted or len(self._unsettled) >= OUTSTANDING * self.limits.concurrency:
+            return None
+        record = self._next_record()
+        if record is None:
+            return None
+        task = _Task(record)
+        self._unsettled[record.id] = task
+        return task
 
     def _next_record(self) -> Record | None:
-        with self._lock:
-            for record in self.records:
-                if record.id in self.resumable:
-                    self.resumed += 1
-                    continue
-                self._unsettled[record.id] = record
+        for record in self.records:
+            if record.id not in self.resumable:
                 return record
+            self.resumed += 1
+        self._exhausted = True
         return None
 
-    def _ask(self, record: Record) -> Response | None:
-        """Ask until there is an answer or a reason; None when the run is stopped first."""
-        prompt = self.prompt_of(record)
-        attempts = 0
-        end = self.end
-        last: ModelCallError | None = None
-        while True:
-            with self.pace.permit() as permit:
-                if permit is None:
-                    return None
-                now = self.clock()
-                if attempts == 0:
-                    end = min(self.end, now + self.limits.request_seconds)
-                if now >= end:
-                    return _failed(record, prompt, attempts, self._late(last, attempts))
-                attempts += 1
-                outcome = self._send(prompt, end - now, permit)
-            if isinstance(outcome, Answer):
-                return Response(
-                    record_id=record.id,
-                    text=outcome.text,
-                    latency_ms=outcome.latency_ms,
-                    attempts=attempts,
-                    prompt=prompt,
-                    input_tokens=outcome.input_tokens,
-                    output_tokens=outcome.output_tokens,
-                    cost_usd=outcome.cost_usd,
-                    finish_reason=outcome.finish_reason,
-                    request_id=outcome.request_id,
-                )
-            last = outcome
-            if not isinstance(outcome, ThrottledError | UnavailableError):
-                return _failed(record, prompt, attempts, Failure(kind=outcome.kind, reason=outcome.reason))
-            pause = backoff_seconds(attempts, self.rng)
-            if self.clock() + pause >= end:
-                return _failed(record, prompt, attempts, self._late(last, attempts))
-            self._pause(pause)
+    def _close(self, task: _Task) -> None:
+        """Note how an attempt ended: for the pace, for the record, and for who waits."""
+        self._in_flight -= 1
+        match task.ended:
+            case "answered":
+                self.pace.answered(task.sent_in)
+                if task.answer is not None:
+                    self._patience.answered(task.answer.latency_ms / 1000)
+            case "throttled":
+                self.pace.throttled(task.sent_in)
+        if task.response is None:
+            heapq.heappush(self._retries, task)
+        elif self._unsettled.pop(task.record.id, None) is not None:
+            now = self.clock()
+            if not self._done:
+                self._done_since = now
+            self._done.append(task.response)
+            if len(self._done) == PART_RESPONSES or now - self._done_since >= PART_SECONDS:
+                self._written_next.notify()
+        if self.budget is not None and task.ended != "unsent":
+            free = task.ended == "throttled"
+            usd = 0.0 if free else None if task.answer is None else self.budget.tariff.usd(task.answer)
+            self.budget.settle(task.worst_usd, usd)
+            self._changed.notify_all()
 
-    def _send(self, prompt: str, seconds: float, permit: Permit) -> Answer | ModelCallError:
+    def _attempt(self, task: _Task) -> None:
+        """Send one request, and leave in the task a response or the time to try again."""
+        now = self.clock()
+        if task.begun is None:
+            task.begun = now
+            task.prompt = self.prompt_of(task.record)
+            task.end = min(self.end, now + self.limits.request_seconds)
+        task.ended, task.answer = "unsent", None
+        if now >= task.end:
+            task.response = _failed(task, self._late(task))
+            return
+        if self.budget is not None and not self._pay(self.budget, task):
+            reason = f"the budget of {self.budget.usd:g} USD for this model does not cover one more request"
+            task.response = _failed(task, Failure(kind="BudgetExceeded", reason=reason))
+            return
+        task.attempts += 1
+        outcome = self._send(task, min(task.end - now, self._patience.seconds(task.in_vain)))
+        if isinstance(outcome, Answer):
+            task.answer = outcome
+            task.response = self._response(task, outcome)
+            return
+        task.last = outcome
+        if not isinstance(outcome, ThrottledError | UnavailableError):
+            task.response = _failed(task, Failure(kind=outcome.kind, reason=outcome.reason))
+            return
+        now = self.clock()
+        task.due = now + max(backoff_seconds(task.attempts, self.rng), outcome.retry_after_seconds or 0.0)
+        if task.due >= task.end:
+            task.response = _failed(task, self._late(task))
+
+    def _pay(self, budget: Budget, task: _Task) -> bool:
+        """Set the cost of a request aside, waiting for those under way where theirs may be less than was set aside."""
+        task.worst_usd = budget.tariff.worst_usd(task.prompt)
+        with self._changed:
+            while not self._stopped:
+                if budget.reserve(task.worst_usd, task.end - self.started):
+                    return True
+                if budget.idle:
+                    return False
+                self._changed.wait(_POLL_SECONDS)
+        return False
+
+    def _send(self, task: _Task, seconds: float) -> Answer | ModelCallError:
+        started = self.clock()
+        task.ended = "failed"
         try:
-            answer = self.model.ask(prompt, deadline_seconds=seconds)
+            answer = self.model.ask(task.prompt, deadline_seconds=seconds)
         except ThrottledError as error:
-            permit.ended = "throttled"
+            task.ended = "throttled"
+            return error
+        except UnavailableError as error:
+            task.in_vain += self.clock() - started >= seconds
             return error
         except ModelCallError as error:
             return error
@@ -344,15 +460,37 @@ class _Run:
             kind = type(error).__name__
             logger.error("A model's provider raised an unforeseen error", extra={"error": kind})  # noqa: TRY400
             return UnforeseenError(f"the provider raised {kind}")
-        permit.ended = "answered"
+        task.ended = "answered"
         return answer
 
-    def _late(self, last: ModelCallError | None, attempts: int) -> Failure:
-        if last is None:
+    def _response(self, task: _Task, answer: Answer) -> Response:
+        return Response(
+            record_id=task.record.id,
+            text=answer.text,
+            latency_ms=answer.latency_ms,
+            attempts=task.attempts,
+            prompt=task.prompt,
+            input_tokens=answer.input_tokens,
+            output_tokens=answer.output_tokens,
+            cost_usd=answer.cost_usd if self.tariff is None else self.tariff.usd(answer),
+            finish_reason=answer.finish_reason,
+            request_id=answer.request_id,
+        )
+
+    def _late(self, task: _Task) -> Failure:
+        if task.last is None:
             reason = f"the evaluation's {self.limits.evaluate_seconds:g} s were over before this record was asked"
             return Failure(kind="DeadlineExceeded", reason=reason)
-        return Failure(kind=last.kind, reason=f"{last.reason} (given up after {attempts} requests)")
+        return Failure(kind=task.last.kind, reason=f"{task.last.reason} (given up after {task.attempts} requests)")
 
 
-def _failed(record: Record, prompt: str, attempts: int, failure: Failure) -> Response:
-    return Response(record_id=record.id, text=None, latency_ms=None, attempts=attempts, prompt=prompt, failure=failure)
+def _failed(task: _Task, failure: Failure) -> Response:
+    return Response(
+        record_id=task.record.id,
+        text=None,
+        latency_ms=None,
+        attempts=task.attempts,
+        prompt=task.prompt,
+        failure=failure,
+        request_id=None if task.last is None else task.last.request_id,
+    )

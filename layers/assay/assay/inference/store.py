@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Container, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
 from typing import Protocol
 
 from assay.contracts.results import Response
 
+READ_AHEAD = 8
 _PART = re.compile(r"part-(\d+)\.jsonl$")
 
 
 class Objects(Protocol):
-    """The few things that are asked of a bucket."""
+    """The few things that are asked of a bucket, by several threads at once."""
 
     def keys(self, prefix: str, /) -> list[str]:
         """Keys below `prefix`."""
@@ -50,11 +54,36 @@ class PartStore:
         self._objects.write(f"{self._prefix}part-{self._next:05d}.jsonl", body.encode())
         self._next += 1
 
-    def answered(self) -> set[str]:
+    def answered(self) -> Container[str]:
         """Ids of the records that need not be asked again: those whose last response is no failure."""
-        return {
-            response.record_id for response in read_responses(self._objects, self._prefix) if response.failure is None
-        }
+        # Needs numpy, which who only reads responses may go without.
+        from assay.inference.kept import answered_ids
+
+        return answered_ids(self._objects, self._prefix)
+
+
+def part_bodies(objects: Objects, prefix: str) -> Iterator[bytes]:
+    """The parts below a prefix as they are, in the order of writing. Memory holds 8, since they are read ahead."""
+    keys = (key for _, key in sorted(_parts(objects, prefix)))
+    with ThreadPoolExecutor(READ_AHEAD) as pool:
+        coming: deque[Future[bytes]] = deque(pool.submit(objects.read, key) for key in islice(keys, READ_AHEAD))
+        try:
+            while coming:
+                body = coming.popleft().result()
+                coming.extend(pool.submit(objects.read, key) for key in islice(keys, 1))
+                yield body
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+def written_responses(body: bytes) -> Iterator[tuple[int, Response]]:
+    """The responses of a part in the order of writing, each with the place of its line in the part."""
+    offset = 0
+    # Only "\n" ends a line of JSON; splitlines would also cut at others that JSON leaves unescaped.
+    for line in body.split(b"\n"):
+        if line:
+            yield offset, Response.model_validate_json(line)
+        offset += len(line) + 1
 
 
 def read_responses(objects: Objects, prefix: str) -> Iterator[Response]:
@@ -64,11 +93,7 @@ def read_responses(objects: Objects, prefix: str) -> Iterator[Response]:
     """
     seen: set[str] = set()
     for _, key in sorted(_parts(objects, prefix), reverse=True):
-        # Only "\n" ends a line of JSON; str.splitlines would also cut at U+2028, which JSON leaves unescaped.
-        for line in reversed(objects.read(key).split(b"\n")):
-            if not line:
-                continue
-            response = Response.model_validate_json(line)
+        for _, response in reversed(list(written_responses(objects.read(key)))):
             if response.record_id not in seen:
                 seen.add(response.record_id)
                 yield response
