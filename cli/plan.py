@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,10 +14,13 @@ from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
+from assay.aws.quotas import ServiceQuotas
 from assay.contracts.contenders import contenders
 from assay.contracts.errors import RejectedError
+from assay.contracts.lanes import Quotas
 from assay.contracts.prices import Prices, bundled_prices, load_prices
 from assay.pipeline.estimate import Cost, Estimate, PredictedStep, estimate, workload
+from assay.pipeline.lanes import lane_limits
 from cli.files import read_config, read_records, unreadable
 from cli.history import measured_latencies
 from cli.output import CommandError, make_console, told
@@ -46,13 +50,22 @@ def predict(config: Path, catalog: Path | None, prices: Prices, target: Target |
         raise refused(error.subject, list(error.faults), error.total) from error
     step_type = STEP_INSTANCE_TYPE if target is None else target.parameters.get("StepInstanceType", STEP_INSTANCE_TYPE)
     measured = {} if target is None else measured_latencies(target, config_asked)
-    return estimate(config_asked, work, prices, step_instance_type=step_type, measured=measured)
+    limits = lane_limits(config_asked, NoQuotas() if target is None else ServiceQuotas(target.client("service-quotas")))
+    return estimate(config_asked, work, prices, step_instance_type=step_type, measured=measured, limits=limits)
+
+
+class NoQuotas:
+    """What is known of quotas where there is no stack to ask."""
+
+    def endpoint_instances(self, _instance_types: Iterable[str]) -> Quotas:
+        return Quotas({}, "no stack is named whose account could be asked")
 
 
 def as_values(prediction: Estimate) -> dict[str, Any]:
     """The prediction as JSON's values; what is unknown is null."""
     values = dataclasses.asdict(prediction)
     prices = values.pop("prices")
+    values["limits"] = [limit.model_dump() for limit in prediction.limits]
     values["costs"] = [dataclasses.asdict(cost) | {"usd": cost.usd} for cost in prediction.costs]
     totals = {"usd": prediction.usd, "known_usd": prediction.known_usd, "unpriced": list(prediction.unpriced)}
     prices = {key: prices[key] for key in ("as_of", "region", "source")} | {"currency": "USD"}
@@ -62,10 +75,11 @@ def as_values(prediction: Estimate) -> dict[str, Any]:
 def show(prediction: Estimate, console: Console) -> None:
     """Print the prediction for people."""
     asked = "" if prediction.asked == prediction.records else f"{prediction.asked:,} of "
-    lanes = len(prediction.endpoints)
+    endpoints, lanes = len(prediction.endpoints), len(prediction.lanes)
     console.print(
         f"suite {prediction.suite}: {asked}{prediction.records:,} records, {len(prediction.models)} models, "
-        f"{lanes} lane{'s' if lanes != 1 else ''} (one for each endpoint), {len(prediction.steps)} steps"
+        f"{endpoints} endpoint{'s' if endpoints != 1 else ''} on {lanes} lane{'s' if lanes != 1 else ''}, "
+        f"{len(prediction.steps)} steps"
     )
     console.print()
     console.print(_tree(prediction))
@@ -168,7 +182,8 @@ def _endpoints(prediction: Estimate) -> Table:
     for item in prediction.endpoints:
         instances = "exists already" if item.instance_type is None else f"{item.instances} x {item.instance_type}"
         lives = "-" if item.instance_type is None else duration(item.seconds)
-        table.add_row(item.name, str(item.lane), instances, lives, ", ".join(item.models))
+        lane = "-" if item.lane is None else str(item.lane)
+        table.add_row(item.name, lane, instances, lives, ", ".join(item.models))
     return table
 
 

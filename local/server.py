@@ -43,6 +43,7 @@ ADAPTERS = (
     "sagemaker_jumpstart",
     "sagemaker_endpoints",
     "sagemaker_runtime",
+    "service_quotas",
     "sagemaker_model_packages",
     "sagemaker_pipelines",
     "sagemaker_executions",

@@ -20,7 +20,10 @@ UNCHECKED: tuple[Unchecked, ...] = (
     ),
     Unchecked("AWS's managed policies", "not attached to roles: they do not exist here"),
     Unchecked("Encryption: KMS keys, SSE settings", "stored; nothing is encrypted on this machine"),
-    Unchecked("Quotas and throttling of the services", "no limit but a function's reserved concurrency"),
+    Unchecked(
+        "Quotas and throttling of the services",
+        "no limit but a function's reserved concurrency and 8 instances of each type behind endpoints",
+    ),
     Unchecked("Lambda: memory size, ephemeral storage, architecture", "a handler may use what the machine has"),
     Unchecked("Lambda: the 10 s of the init phase", "a busy laptop gets two minutes to import a handler"),
     Unchecked("Lambda: the 250 MiB of function and layers, unzipped", "not enforced; a test asserts the number"),

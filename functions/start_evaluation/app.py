@@ -26,6 +26,7 @@ from assay.aws.bus import Bus
 from assay.aws.evaluations import Evaluations
 from assay.aws.mail import Mailer
 from assay.aws.pipelines import SageMakerPipelines
+from assay.aws.quotas import ServiceQuotas
 from assay.aws.storage import Storage
 from assay.contracts.evaluation import ObjectVersion
 from assay.contracts.events import ObjectCreated
@@ -53,7 +54,7 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, A
 
 def _handle(*, drop: dict[str, Any]) -> list[dict[str, Any]]:
     started: list[Started] = starter().handle(ObjectVersion(**drop))
-    return [dataclasses.asdict(item) for item in started]
+    return [{**dataclasses.asdict(item), "limits": [limit.model_dump() for limit in item.limits]} for item in started]
 
 
 @functools.cache
@@ -72,6 +73,7 @@ def starter() -> EvaluationStarter:
         image_uri=runtime.step_image_uri(),
         instance_type=runtime.step_instance_type(),
         owner=runtime.owner(),
+        keep_alive_seconds=runtime.step_keep_alive_seconds(),
     )
     return EvaluationStarter(
         store=Storage(runtime.bucket_name()),
@@ -80,6 +82,7 @@ def starter() -> EvaluationStarter:
         announcer=Announcements(Bus(runtime.event_bus_name()), Mailer(runtime.topic_arn())),
         clock=lambda: datetime.now(UTC),
         new_id=lambda: uuid.uuid4().hex,
+        quotas=ServiceQuotas(),
         versions={
             "assay": assay.__version__,
             "python": platform.python_version(),

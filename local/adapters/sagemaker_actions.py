@@ -26,6 +26,10 @@ class ConflictError(ServiceException):  # type: ignore[misc]
     code = "ConflictException"
 
 
+class ResourceLimitExceededError(ServiceException):  # type: ignore[misc]
+    code = "ResourceLimitExceeded"
+
+
 class Request:
     """The parameters of one call, typed as the API's model says."""
 

@@ -6,6 +6,7 @@ import functools
 import socket
 import threading
 import time
+from collections.abc import Iterable
 from subprocess import Popen
 from typing import Any
 
@@ -14,9 +15,16 @@ import urllib3
 from moto.sagemaker import models
 
 from local.adapters import sagemaker_events
-from local.adapters.sagemaker_actions import Request, answer, backend, invalid, refuse
+from local.adapters.sagemaker_actions import (
+    Request,
+    ResourceLimitExceededError,
+    answer,
+    backend,
+    invalid,
+    refuse,
+)
 from local.adapters.sagemaker_jumpstart import MODEL_VARIABLE
-from local.cloud import ACCOUNT_ID, Cloud, require
+from local.cloud import ACCOUNT_ID, Cloud, LocalCloudError, require
 from local.models.serve import BACKLOG
 
 FakeEndpoint = require(models, "FakeEndpoint")
@@ -25,6 +33,7 @@ Model = require(models, "Model")
 require(FakeEndpointConfig, "validate_instance_type")
 
 START_SECONDS = 300.0
+QUOTA_INSTANCES = 8
 PING_SECONDS = 0.1
 LONGEST_REASON = 1024
 
@@ -106,6 +115,37 @@ class Host:
         return next((line.strip() for line in reversed(lines) if line.strip()), "its log is empty")
 
 
+class Quotas:
+    """Instances of each type that may serve endpoints at the same time."""
+
+    def __init__(self) -> None:
+        self._instances: dict[str, int] = {}
+
+    def of(self, instance_type: str) -> int:
+        return self._instances.get(instance_type, QUOTA_INSTANCES)
+
+    def set(self, instance_type: str, instances: int) -> None:
+        if instance_type not in instance_types():
+            raise LocalCloudError(f"{instance_type} is no instance type of an endpoint")
+        self._instances[instance_type] = instances
+
+    def check(self, endpoints: Iterable[Any], variant: dict[str, Any]) -> None:
+        """Refuse an endpoint as AWS does when its instances are more than the quota leaves."""
+        instance_type, asked = variant["InstanceType"], int(variant["InitialInstanceCount"])
+        used = sum(
+            int(item.production_variants[0]["InitialInstanceCount"])
+            for item in endpoints
+            if item.endpoint_status in ("Creating", "InService")
+            and item.production_variants[0]["InstanceType"] == instance_type
+        )
+        if used + asked > self.of(instance_type):
+            raise ResourceLimitExceededError(
+                f"The account-level service limit '{instance_type} for endpoint usage' is {self.of(instance_type)} "
+                f"Instances, with current utilization of {used} Instances and a request delta of {asked} Instances. "
+                "Please use AWS Service Quotas to request an increase for this quota."
+            )
+
+
 class Endpoints:
     """The endpoints of a cloud; moto keeps what describes them, this what runs."""
 
@@ -113,6 +153,7 @@ class Endpoints:
         self._cloud = cloud
         self._hosts: dict[str, Host] = {}
         self._lock = threading.Lock()
+        self.quotas = Quotas()
 
     def serving(self, name: str) -> tuple[Host, str] | None:
         """Return the process that serves an endpoint which is in service, and the name of its variant."""
@@ -189,6 +230,7 @@ class Endpoints:
             config = state.endpoint_configs.get(request["EndpointConfigName"])
             if config is None:
                 raise invalid(f'Could not find endpoint configuration "{request["EndpointConfigName"]}".')
+            self.quotas.check(state.endpoints.values(), config.production_variants[0])
             endpoint = FakeEndpoint(
                 account_id=ACCOUNT_ID,
                 region_name=self._cloud.settings.region,

@@ -107,3 +107,27 @@ def test_a_deployment_may_wait_for_another_evaluation_and_then_for_its_own_endpo
     seconds = load_config(CONFIG, "x").limits.deploy_seconds
     [step] = [step for step in definition["Steps"] if step["Name"] == "deploy-shared"]
     assert step["Arguments"]["StoppingCondition"]["MaxRuntimeInSeconds"] > 2 * seconds
+
+
+def test_endpoints_of_one_lane_follow_each_other_and_a_lost_job_is_tried_again(
+    built: tuple[dict[str, Any], Any],
+) -> None:
+    from assay.pipeline.build import StepSettings, build_pipeline, upsert
+
+    settings = StepSettings(
+        bucket="drops",
+        role_arn="arn:aws:iam::123456789012:role/steps",
+        image_uri="image:1",
+        instance_type="ml.m5.large",
+        owner="assay",
+        keep_alive_seconds=600,
+    )
+    upsert(build_pipeline("assay-lane", load_config(CONFIG, "x"), settings, lanes=[("other", "shared")]), settings)
+    pipeline = boto3.client("sagemaker").describe_pipeline(PipelineName="assay-lane")
+    steps = {step["Name"]: step for step in json.loads(pipeline["PipelineDefinition"])["Steps"]}
+    assert sorted(steps["deploy-shared"]["DependsOn"]) == ["cleanup-other", "preprocess"]
+    assert steps["deploy-other"]["DependsOn"] == ["preprocess"]
+    for step in steps.values():
+        repeated = {name for policy in step["RetryPolicies"] for name in policy["ExceptionType"]}
+        assert {"SageMaker.JOB_INTERNAL_ERROR", "Step.THROTTLING", "SageMaker.CAPACITY_ERROR"} <= repeated
+        assert step["Arguments"]["ResourceConfig"]["KeepAlivePeriodInSeconds"] == 600

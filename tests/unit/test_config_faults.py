@@ -247,7 +247,6 @@ NOT_YET = [
     ("metric: factual_knowledge", "objective: cost", 28, "selection.objective"),
     ("confidence: 0.95", "baseline: small", 30, "gate.baseline"),
     ("confidence: 0.95", "margin: 0.02", 30, "gate.margin"),
-    (TAIL, "  endpoints: 2", 34, "limits.endpoints"),
     (TAIL, "  shards: 2", 34, "limits.shards"),
     (TAIL, "  budget_usd: 20", 34, "limits.budget_usd"),
     (TAIL, "  timeout: 3600", 34, "limits.timeout"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,6 +17,7 @@ from assay.contracts.config import SuiteConfig
 from assay.contracts.errors import RejectedError
 from assay.contracts.evaluation import ObjectVersion
 from assay.contracts.events import Detail, DetailType, ObjectCreated
+from assay.contracts.lanes import Quotas
 from assay.contracts.results import SourceObject
 from assay.pipeline.start import EvaluationStarter
 
@@ -141,8 +142,13 @@ class World:
     def lock(self, suite: str, holder: str) -> Iterator[None]:
         yield
 
-    def start(self, config: SuiteConfig, *, evaluation_id: str, evaluation_uri: str) -> str:
+    def start(
+        self, config: SuiteConfig, *, evaluation_id: str, evaluation_uri: str, lanes: Sequence[Sequence[str]]
+    ) -> str:
         return "arn:execution"
+
+    def endpoint_instances(self, instance_types: Iterable[str]) -> Quotas:
+        return Quotas({})
 
     def emit(self, detail_type: str, detail: Detail) -> None:
         self.emitted.append((detail_type, detail))
@@ -153,7 +159,9 @@ class World:
 
 def emitted(config: bytes) -> tuple[str, dict[str, Any]]:
     world = World(objects={"configs/sums.yaml": config, "catalogs/sums.jsonl": CATALOG})
-    starter = EvaluationStarter(world, world, world, world, lambda: datetime.now(UTC), lambda: "holder", {"assay": "0"})
+    starter = EvaluationStarter(
+        world, world, world, world, lambda: datetime.now(UTC), lambda: "holder", world, {"assay": "0"}
+    )
     starter.handle(ObjectVersion("drops", "configs/sums.yaml", "v1"))
     [(detail_type, detail)] = world.emitted
     return detail_type, json.loads(detail.model_dump_json())

@@ -50,6 +50,7 @@ def starter_of(storage: Storage) -> tuple[EvaluationStarter, Pipelines]:
         announcer=Announcements(),
         clock=lambda: datetime(2026, 1, 2, tzinfo=UTC),
         new_id=lambda: "holder",
+        quotas=pipelines,
         versions={"assay": "test"},
     )
     return starter, pipelines

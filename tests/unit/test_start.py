@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -16,6 +16,7 @@ from assay.contracts.config import SuiteConfig, load_config
 from assay.contracts.errors import RejectedError, TransientError
 from assay.contracts.evaluation import ObjectVersion
 from assay.contracts.events import Detail
+from assay.contracts.lanes import Quotas
 from assay.contracts.results import Manifest, SourceObject
 from assay.pipeline.start import EvaluationStarter, Started
 
@@ -99,14 +100,21 @@ class Pipelines:
     log: Log
     failures: int = 0
     started: list[tuple[str, str]] = field(default_factory=list)
+    lanes: list[Sequence[Sequence[str]]] = field(default_factory=list)
 
-    def start(self, config: SuiteConfig, *, evaluation_id: str, evaluation_uri: str) -> str:
+    def endpoint_instances(self, instance_types: Iterable[str]) -> Quotas:
+        return Quotas(dict.fromkeys(instance_types, 1))
+
+    def start(
+        self, config: SuiteConfig, *, evaluation_id: str, evaluation_uri: str, lanes: Sequence[Sequence[str]]
+    ) -> str:
         assert self.log.held == [config.suite]
         if self.failures:
             self.failures -= 1
             self.log.held.remove(config.suite)
             raise TransientError("throttled")
         self.started.append((config.suite, evaluation_uri))
+        self.lanes.append(lanes)
         return f"arn:execution/{evaluation_id}"
 
 
@@ -139,6 +147,7 @@ class World:
             announcer=self.announcements,
             clock=lambda: datetime(2026, 1, 2, tzinfo=UTC),
             new_id=lambda: "holder",
+            quotas=self.pipelines,
             versions={"assay": "test"},
         )
 

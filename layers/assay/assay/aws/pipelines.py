@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import boto3
@@ -24,8 +25,12 @@ class SageMakerPipelines:
         self._settings = settings
         self._client = client if client is not None else boto3.client("sagemaker")
 
-    def start(self, config: SuiteConfig, *, evaluation_id: str, evaluation_uri: str) -> str:
+    def start(
+        self, config: SuiteConfig, *, evaluation_id: str, evaluation_uri: str, lanes: Sequence[Sequence[str]] = ()
+    ) -> str:
         """Run the pipeline of `config` for one evaluation.
+
+        `lanes` are names of endpoints that exist one after the other.
 
         The evaluation id is the idempotency token: a second call gives the execution that the first one started.
 
@@ -33,7 +38,7 @@ class SageMakerPipelines:
             The execution's ARN.
         """
         name = f"{self._prefix}-{config.suite}"
-        upsert(build_pipeline(name, config, self._settings), self._settings)
+        upsert(build_pipeline(name, config, self._settings, lanes=lanes), self._settings)
         execution = self._client.start_pipeline_execution(
             PipelineName=name,
             PipelineExecutionDisplayName=evaluation_id,

@@ -64,6 +64,11 @@ def step_instance_type() -> str:
     return setting("STEP_INSTANCE_TYPE")
 
 
+def step_keep_alive_seconds() -> int:
+    """How long a step's instance waits for the next step; 0 is not at all."""
+    return int(setting("STEP_KEEP_ALIVE_SECONDS"))
+
+
 def owner() -> str:
     """Value of the tag `assay:owner` on whatever this stack creates."""
     return setting("OWNER")

@@ -101,6 +101,7 @@ class SuiteConfig(Section):
         templates = dataset.get("prompt_templates") if isinstance(dataset, dict) else None
         yield from _repeated("models", "name", models)
         yield from _unlike_deployments(models)
+        yield from _kept_beyond_lanes(models, raw.get("limits"))
         if isinstance(templates, dict) and templates:
             yield from _contenders(models, templates)
         algorithms = list(enumerate(map(AlgorithmSection.short_form, _list(raw.get("algorithms")))))
@@ -199,6 +200,18 @@ def _unlike_deployments(models: list[tuple[int, dict[str, Any]]]) -> Iterator[Br
                 "huggingface_config and cleanup_endpoint must be the same"
             )
             yield ("models", index, "endpoint_name"), message
+
+
+def _kept_beyond_lanes(models: list[tuple[int, dict[str, Any]]], limits: Any) -> Iterator[Broken]:
+    allowed = limits.get("endpoints") if isinstance(limits, dict) else None
+    kept = {
+        str(endpoint_group(model)[0])
+        for _, model in models
+        if model.get("cleanup_endpoint") is False and model.get("deployment_config") is not None
+    }
+    if isinstance(allowed, int) and not isinstance(allowed, bool) and 1 <= allowed < len(kept):
+        message = f"{len(kept)} endpoints are kept (`cleanup_endpoint: false`), and so exist at the same time"
+        yield ("limits", "endpoints"), f"{message}: at least {len(kept)} must be allowed"
 
 
 def _contenders(models: list[tuple[int, dict[str, Any]]], templates: dict[str, Any]) -> Iterator[Broken]:

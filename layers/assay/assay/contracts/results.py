@@ -8,6 +8,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from assay.contracts.algorithms import Direction
+from assay.contracts.lanes import LaneLimit
 
 
 class Contract(BaseModel):
@@ -198,6 +199,7 @@ class Manifest(Contract):
     Attributes:
         config, catalog: S3 URI, version id and SHA-256 of the files that asked for it.
         versions: versions of Assay and of the libraries and Python that ran it.
+        lanes: how many of its endpoints might exist at the same time, and why so many.
     """
 
     schema_version: Literal["1"] = "1"
@@ -208,6 +210,7 @@ class Manifest(Contract):
     catalog: SourceObject
     records: int
     versions: dict[str, str]
+    lanes: tuple[LaneLimit, ...] = ()
     requested_by: dict[str, Any] = Field(default_factory=dict)
 
 

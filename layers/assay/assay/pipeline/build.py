@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,10 +13,18 @@ from sagemaker.session import Session
 from sagemaker.workflow.function_step import step
 from sagemaker.workflow.parameters import ParameterString
 from sagemaker.workflow.pipeline import Pipeline
+from sagemaker.workflow.retry import (
+    RetryPolicy,
+    SageMakerJobExceptionTypeEnum,
+    SageMakerJobStepRetryPolicy,
+    StepExceptionTypeEnum,
+    StepRetryPolicy,
+)
+from sagemaker.workflow.step_outputs import get_step
 
 from assay.contracts.config import SuiteConfig
 from assay.pipeline import steps, workspace
-from assay.pipeline.plan import FINETUNE_SECONDS, PREPROCESS, PlannedEndpoint, PlannedModel, plan, plan_given
+from assay.pipeline.plan import FINETUNE_SECONDS, PREPROCESS, PlannedEndpoint, PlannedModel, followed, plan, plan_given
 
 EVALUATION_PARAMETER = "EvaluationUri"
 
@@ -42,16 +50,24 @@ class StepSettings:
     keep_alive_seconds: int = 0
 
 
-def build_pipeline(name: str, config: SuiteConfig, settings: StepSettings, boto_session: Any = None) -> Pipeline:
+def build_pipeline(
+    name: str,
+    config: SuiteConfig,
+    settings: StepSettings,
+    boto_session: Any = None,
+    lanes: Iterable[Sequence[str]] = (),
+) -> Pipeline:
     """Describe the pipeline of a suite; nothing is created yet.
 
-    The definition holds only what the config says: the evaluation comes in as the parameter `EvaluationUri`.
+    The definition holds only what the config and the lanes say: the evaluation comes in as the parameter
+    `EvaluationUri`.
 
     Args:
         name: the pipeline's name.
         config: a checked config.
         settings: how jobs run.
         boto_session: a boto3 Session, the default one when None.
+        lanes: names of endpoints that exist one after the other: a deployment waits for the clean-up before it.
     """
     session = _session(settings, boto_session)
     evaluation_uri = ParameterString(name=EVALUATION_PARAMETER)
@@ -65,9 +81,12 @@ def build_pipeline(name: str, config: SuiteConfig, settings: StepSettings, boto_
             role=settings.role_arn,
             max_runtime_in_seconds=seconds,
             keep_alive_period_in_seconds=settings.keep_alive_seconds,
+            retry_policies=_retries(),
             tags={"assay:owner": settings.owner, "assay:suite": config.suite},
         )
 
+    deployments: dict[str, Any] = {}
+    cleanups: dict[str, Any] = {}
     prepared = job(PREPROCESS, 3600)(steps.preprocess)(evaluation_uri)
 
     def branch(endpoint: PlannedEndpoint) -> Any:
@@ -83,19 +102,24 @@ def build_pipeline(name: str, config: SuiteConfig, settings: StepSettings, boto_
             )
             for model in endpoint.models
         ]
-        return job(endpoint.cleanup_step, steps.CLEANUP_SECONDS + 300)(steps.cleanup)(
+        deployments[endpoint.name] = deployed
+        cleanups[endpoint.name] = job(endpoint.cleanup_step, steps.CLEANUP_SECONDS + 300)(steps.cleanup)(
             evaluation_uri, endpoint.section.name, settings.owner, *evaluated
         )
+        return cleanups[endpoint.name]
 
     def scored(model: PlannedModel) -> Any:
         return job(model.step, config.limits.evaluate_seconds + 300)(steps.evaluate)(
             evaluation_uri, model.name, prepared, None
         )
 
+    outputs = [*map(branch, plan(config)), *map(scored, plan_given(config))]
+    for after, before in followed(lanes).items():
+        get_step(deployments[after]).add_depends_on([get_step(cleanups[before])])
     return Pipeline(
         name=name,
         parameters=[evaluation_uri],
-        steps=[*map(branch, plan(config)), *map(scored, plan_given(config))],
+        steps=outputs,
         sagemaker_session=session,
         pipeline_experiment_config=None,
     )
@@ -105,6 +129,28 @@ def upsert(pipeline: Pipeline, settings: StepSettings) -> None:
     """Upload the code, and create the pipeline or replace its definition."""
     with workspace.package_alone(), _configuration_validated_once():
         pipeline.upsert(role_arn=settings.role_arn, tags=[{"Key": "assay:owner", "Value": settings.owner}])
+
+
+def _retries() -> list[RetryPolicy]:
+    """What is SageMaker's fault and not the step's is tried again: else one lost job fails the whole evaluation.
+
+    Every step may run twice: what it did already it finds again.
+    """
+    passing = {"interval_seconds": 30, "backoff_rate": 2.0, "max_attempts": 6}
+    lasting = {"interval_seconds": 60, "backoff_rate": 2.0, "expire_after_mins": 120}
+    return [
+        StepRetryPolicy(
+            exception_types=[StepExceptionTypeEnum.SERVICE_FAULT, StepExceptionTypeEnum.THROTTLING], **passing
+        ),
+        SageMakerJobStepRetryPolicy(exception_types=[SageMakerJobExceptionTypeEnum.INTERNAL_ERROR], **passing),
+        SageMakerJobStepRetryPolicy(
+            exception_types=[
+                SageMakerJobExceptionTypeEnum.CAPACITY_ERROR,
+                SageMakerJobExceptionTypeEnum.RESOURCE_LIMIT,
+            ],
+            **lasting,
+        ),
+    ]
 
 
 def _session(settings: StepSettings, boto_session: Any) -> Session:

@@ -6,13 +6,15 @@ A prediction for AWS from stated assumptions: it is as good as they are, and eac
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from assay.contracts.catalog import Record
 from assay.contracts.config import ModelSection, SuiteConfig
+from assay.contracts.lanes import LaneLimit
 from assay.contracts.prices import Prices
 from assay.inference.prompts import render_prompt
+from assay.pipeline.lanes import Branch, Lane, pack
 from assay.pipeline.plan import PREPROCESS, PlannedEndpoint, PlannedModel, dependencies, plan, plan_given
 
 # What text generation endpoints and APIs call the longest answer.
@@ -108,9 +110,10 @@ class PredictedModel:
 
 @dataclass(frozen=True)
 class PredictedEndpoint:
-    """One endpoint, which is a lane of its own.
+    """One endpoint.
 
     Attributes:
+        lane: number of its lane, from 1; None when the endpoint exists already and takes none.
         instance_type: None when the endpoint exists already.
         models: those that share it.
         seconds: from its creation to its deletion; 0 for one that exists already.
@@ -118,7 +121,7 @@ class PredictedEndpoint:
     """
 
     name: str
-    lane: int
+    lane: int | None
     instance_type: str | None
     instances: int
     models: tuple[str, ...]
@@ -147,6 +150,7 @@ class Estimate:
 
     Attributes:
         records: records in the catalog; `asked` of them are put to each model.
+        lanes: endpoints that exist one after the other, and `limits`, which says why there are so many lanes.
         seconds: from the pipeline's start to its end, by the longest chain of steps.
         assumptions: what was taken for granted, in sentences.
     """
@@ -157,6 +161,8 @@ class Estimate:
     steps: tuple[PredictedStep, ...]
     models: tuple[PredictedModel, ...]
     endpoints: tuple[PredictedEndpoint, ...]
+    lanes: tuple[Lane, ...]
+    limits: tuple[LaneLimit, ...]
     seconds: float
     costs: tuple[Cost, ...]
     prices: Prices = field(repr=False)
@@ -213,6 +219,7 @@ def estimate(
     step_instance_type: str,
     measured: Mapping[str, Measured] | None = None,
     assumptions: Assumptions | None = None,
+    limits: Sequence[LaneLimit] = (),
 ) -> Estimate:
     """Predict an evaluation.
 
@@ -223,10 +230,11 @@ def estimate(
         step_instance_type: instance type of the steps' jobs.
         measured: latencies of earlier evaluations of the suite, by model.
         assumptions: what is taken for granted where nothing is measured.
+        limits: endpoints that may exist at the same time; without any, each has a lane of its own.
     """
     given = assumptions or Assumptions()
     prices = prices.overridden(config.pricing)
-    asked = min(config.dataset.num_records or work.records, work.records)
+    asked = _asked(config, work.records)
     called = tuple(
         _model(config.model(model.name), endpoint.name, model.step, work, asked, measured or {}, given)
         for endpoint in plan(config)
@@ -238,9 +246,11 @@ def estimate(
         else _not_called(model)
         for model in plan_given(config)
     )
-    steps = _steps(config, {model.step: model for model in models}, asked, given)
+    lanes = plan_lanes(config, work.records, limits, measured=measured, assumptions=given)
+    steps = _steps(config, lanes, {model.step: model for model in models}, asked, given)
     by_name = {step.name: step for step in steps}
-    endpoints = tuple(_endpoint(lane, planned, by_name) for lane, planned in enumerate(plan(config), start=1))
+    numbers = {name: number for number, lane in enumerate(lanes, start=1) for name in lane.endpoints}
+    endpoints = tuple(_endpoint(numbers.get(planned.name), planned, by_name) for planned in plan(config))
     return Estimate(
         suite=config.suite,
         records=work.records,
@@ -248,11 +258,57 @@ def estimate(
         steps=steps,
         models=models,
         endpoints=endpoints,
+        lanes=lanes,
+        limits=tuple(limits),
         seconds=max(step.ends for step in steps),
         costs=tuple(_costs(config, endpoints, steps, step_instance_type, prices)),
         prices=prices,
-        assumptions=tuple(_told(config, models, measured or {}, given, prices, asked, work.records)),
+        assumptions=tuple(_told(config, models, measured or {}, given, prices, asked, work.records, limits)),
     )
+
+
+def plan_lanes(
+    config: SuiteConfig,
+    records: int,
+    limits: Sequence[LaneLimit],
+    *,
+    measured: Mapping[str, Measured] | None = None,
+    assumptions: Assumptions | None = None,
+) -> tuple[Lane, ...]:
+    """Pack the endpoints that an evaluation creates onto the lanes that there are, by how long each will live.
+
+    Args:
+        config: a checked config.
+        records: records in the catalog.
+        limits: endpoints that may exist at the same time.
+        measured: latencies of earlier evaluations of the suite, by model.
+        assumptions: what is taken for granted where nothing is measured.
+    """
+    given = assumptions or Assumptions()
+    asked = _asked(config, records)
+    start = given.job_start_seconds
+    branches = []
+    for endpoint in plan(config):
+        deployment = endpoint.section.deployment_config
+        if deployment is None:
+            continue
+        latencies = [measured[item.name].seconds for item in endpoint.models if measured and item.name in measured]
+        latencies += [given.latency_seconds] * (len(latencies) < len(endpoint.models))
+        calls = _call_seconds(max(latencies), asked, config.limits.concurrency, given)
+        branches.append(
+            Branch(
+                name=endpoint.name,
+                seconds=3 * start + given.deploy_seconds + calls + given.cleanup_seconds,
+                pool=deployment.preferred_instance_type,
+                ready=start + given.finetune_seconds if endpoint.finetune_step is not None else 0.0,
+                kept=endpoint.keep,
+            )
+        )
+    return pack(branches, limits)
+
+
+def _asked(config: SuiteConfig, records: int) -> int:
+    return min(config.dataset.num_records or records, records)
 
 
 def _not_called(model: PlannedModel) -> PredictedModel:
@@ -304,7 +360,7 @@ def _max_tokens(section: ModelSection) -> int | None:
 
 
 def _steps(
-    config: SuiteConfig, models: Mapping[str, PredictedModel], asked: int, given: Assumptions
+    config: SuiteConfig, lanes: Iterable[Lane], models: Mapping[str, PredictedModel], asked: int, given: Assumptions
 ) -> tuple[PredictedStep, ...]:
     """Every step of the plan, each after those it depends on."""
     seconds = {PREPROCESS: ("preprocess", given.preprocess_seconds)}
@@ -318,7 +374,7 @@ def _steps(
         seconds[name] = ("evaluate", _evaluate_seconds(model, asked, config.limits.concurrency, given))
     ends: dict[str, float] = {}
     steps: list[PredictedStep] = []
-    for name, after in dependencies(config).items():
+    for name, after in dependencies(config, [lane.endpoints for lane in lanes]).items():
         kind, takes = seconds[name]
         begins = max((ends[earlier] for earlier in after), default=0.0)
         steps.append(PredictedStep(name, kind, after, begins, given.job_start_seconds + takes))
@@ -327,12 +383,17 @@ def _steps(
 
 
 def _evaluate_seconds(model: PredictedModel, asked: int, concurrency: int, given: Assumptions) -> float:
+    if model.calls == 0:
+        return asked * given.scoring_seconds
+    return _call_seconds(model.latency_seconds, asked, concurrency, given)
+
+
+def _call_seconds(latency_seconds: float, asked: int, concurrency: int, given: Assumptions) -> float:
     """Calls in rounds of `concurrency`, then scoring."""
-    rounds = math.ceil(model.calls / concurrency)
-    return rounds * model.latency_seconds + asked * given.scoring_seconds
+    return math.ceil(asked / concurrency) * latency_seconds + asked * given.scoring_seconds
 
 
-def _endpoint(lane: int, planned: PlannedEndpoint, steps: Mapping[str, PredictedStep]) -> PredictedEndpoint:
+def _endpoint(lane: int | None, planned: PlannedEndpoint, steps: Mapping[str, PredictedStep]) -> PredictedEndpoint:
     deployment = planned.section.deployment_config
     bills = deployment is not None
     lives = steps[planned.cleanup_step].ends - steps[planned.deploy_step].begins
@@ -387,6 +448,7 @@ def _told(
     prices: Prices,
     asked: int,
     records: int,
+    limits: Iterable[LaneLimit],
 ) -> Iterable[str]:
     models = list(models)
     called = [model for model in models if model.latency_from != "catalog"]
@@ -415,6 +477,7 @@ def _told(
         yield f"an answer has at most {given.output_tokens} tokens, with no maximum set: {', '.join(unlimited)}"
     if asked < records:
         yield f"{asked} of {records} records are drawn; their prompts are taken to be of mean length"
+    yield from (limit.reason for limit in limits)
     yield f"prices: on demand in {prices.region}, approximate, as of {prices.as_of}, {prices.source}"
     if prices.own:
         yield f"prices of the config's own: {', '.join(sorted(prices.own))}"

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from assay.contracts.config import ModelSection, SuiteConfig
@@ -43,6 +45,11 @@ class PlannedEndpoint:
     def keep(self) -> bool:
         return not self.section.cleanup_endpoint
 
+    @property
+    def created(self) -> bool:
+        """Whether the evaluation creates it, so that it takes a lane; one that exists already takes none."""
+        return self.section.deployment_config is not None
+
 
 def plan(config: SuiteConfig) -> tuple[PlannedEndpoint, ...]:
     """Group the models of a config by endpoint, in the config's order; those that need none are not here."""
@@ -74,21 +81,46 @@ def plan_given(config: SuiteConfig) -> tuple[PlannedModel, ...]:
     return tuple(PlannedModel(model.name, steps[model.name]) for model in config.models if not model.has_endpoint)
 
 
-def dependencies(config: SuiteConfig) -> dict[str, tuple[str, ...]]:
-    """The whole pipeline: each step's name, and the steps that it waits for."""
+def dependencies(config: SuiteConfig, lanes: Iterable[Sequence[str]] = ()) -> dict[str, tuple[str, ...]]:
+    """The whole pipeline: each step's name, and the steps that it waits for, each after those.
+
+    Args:
+        config: a checked config.
+        lanes: names of endpoints that exist one after the other; one that is in no lane waits for no other.
+    """
     waits: dict[str, tuple[str, ...]] = {PREPROCESS: ()}
-    for endpoint in plan(config):
+    endpoints = {endpoint.name: endpoint for endpoint in plan(config)}
+    before = followed(lanes)
+    for name in in_order(endpoints, before):
+        endpoint = endpoints[name]
+        lane = (endpoints[before[name]].cleanup_step,) if name in before else ()
         if endpoint.finetune_step is not None:
             waits[endpoint.finetune_step] = (PREPROCESS,)
-            waits[endpoint.deploy_step] = (endpoint.finetune_step, PREPROCESS)
+            waits[endpoint.deploy_step] = (endpoint.finetune_step, PREPROCESS, *lane)
         else:
-            waits[endpoint.deploy_step] = (PREPROCESS,)
+            waits[endpoint.deploy_step] = (PREPROCESS, *lane)
         for model in endpoint.models:
             waits[model.step] = (endpoint.deploy_step, PREPROCESS)
         waits[endpoint.cleanup_step] = tuple(model.step for model in endpoint.models)
     for model in plan_given(config):
         waits[model.step] = (PREPROCESS,)
     return waits
+
+
+def followed(lanes: Iterable[Sequence[str]]) -> dict[str, str]:
+    """By endpoint, the one before it in its lane; the first of a lane is not in it."""
+    return {after: before for lane in lanes for before, after in itertools.pairwise(lane)}
+
+
+def in_order(names: Iterable[str], before: Mapping[str, str]) -> list[str]:
+    """The names, each after the one before it in its lane."""
+    ordered: list[str] = []
+    for name in names:
+        chain = [name]
+        while chain[-1] in before and before[chain[-1]] not in ordered:
+            chain.append(before[chain[-1]])
+        ordered += [item for item in reversed(chain) if item not in ordered]
+    return ordered
 
 
 def endpoint_name(config: SuiteConfig, model: ModelSection, evaluation_id: str) -> str:

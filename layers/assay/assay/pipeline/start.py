@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,7 +16,10 @@ from assay.contracts.contenders import contenders, dump_config
 from assay.contracts.errors import Fault, RejectedError
 from assay.contracts.evaluation import EvaluationPaths, ObjectVersion, evaluation_id
 from assay.contracts.events import Detail
+from assay.contracts.lanes import LaneLimit
 from assay.contracts.results import Manifest, SourceObject
+from assay.pipeline.estimate import plan_lanes
+from assay.pipeline.lanes import QuotaSource, lane_limits
 
 CONFIGS, CATALOGS, REJECTED = "configs/", "catalogs/", "rejected/"
 FAULTS_IN_EVENT = 20
@@ -48,7 +51,9 @@ class EvaluationLog(Protocol):
 class Pipelines(Protocol):
     """The service that runs pipelines."""
 
-    def start(self, config: SuiteConfig, *, evaluation_id: str, evaluation_uri: str) -> str: ...
+    def start(
+        self, config: SuiteConfig, *, evaluation_id: str, evaluation_uri: str, lanes: Sequence[Sequence[str]]
+    ) -> str: ...
 
 
 class Announcer(Protocol):
@@ -64,12 +69,14 @@ class Started:
 
     Attributes:
         outcome: `started`; `repeated` for an evaluation that is there already; `waiting` for a catalog; `rejected`.
+        limits: endpoints that may exist at the same time, and who said so.
     """
 
     outcome: str
     suite: str | None = None
     evaluation_id: str | None = None
     execution_arn: str | None = None
+    limits: tuple[LaneLimit, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -82,6 +89,7 @@ class EvaluationStarter:
     announcer: Announcer
     clock: Callable[[], datetime]
     new_id: Callable[[], str]
+    quotas: QuotaSource
     versions: dict[str, str]
 
     def handle(self, drop: ObjectVersion) -> list[Started]:
@@ -138,6 +146,7 @@ class EvaluationStarter:
         records: int,
     ) -> Started:
         paths = EvaluationPaths(bucket=self.store.bucket, suite=config.suite, evaluation_id=identifier)
+        limits = lane_limits(config, self.quotas)
         manifest = Manifest(
             evaluation_id=identifier,
             suite=config.suite,
@@ -146,10 +155,12 @@ class EvaluationStarter:
             catalog=self.store.source(catalog),
             records=records,
             versions=self.versions,
+            lanes=limits,
         )
         self.store.write(paths.config, text, "application/yaml")
         self.store.write(paths.manifest, manifest.model_dump_json(indent=1).encode(), "application/json")
-        arn = self.pipelines.start(config, evaluation_id=identifier, evaluation_uri=paths.root)
+        lanes = [lane.endpoints for lane in plan_lanes(config, records, limits)]
+        arn = self.pipelines.start(config, evaluation_id=identifier, evaluation_uri=paths.root, lanes=lanes)
         self._emit(
             "EvaluationStarted",
             config.suite,
@@ -163,7 +174,9 @@ class EvaluationStarter:
             },
         )
         self.log.started(identifier, arn)
-        return Started(outcome="started", suite=config.suite, evaluation_id=identifier, execution_arn=arn)
+        return Started(
+            outcome="started", suite=config.suite, evaluation_id=identifier, execution_arn=arn, limits=limits
+        )
 
     def _catalog_key(self, config: SuiteConfig, subject: str) -> str:
         key = config.dataset.catalog_key().removeprefix(f"s3://{self.store.bucket}/")

@@ -179,8 +179,13 @@ def evaluate(evaluation_uri: str, model_name: str, prepared: Prepared, deployed:
 
 
 def cleanup(evaluation_uri: str, model_name: str, owner: str, *_evaluated: Evaluated) -> dict[str, Any]:
-    """Release the endpoint that `deploy` created, unless the config keeps it."""
+    """Release the endpoint that `deploy` created, unless the config keeps it.
+
+    What cannot be released is told and left to the reconciler: to raise would fail the whole evaluation, whose other
+    models wait behind this one in its lane.
+    """
     from assay.aws.endpoints import Endpoints
+    from assay.contracts.errors import TransientError
     from assay.pipeline.plan import endpoint_name
 
     paths, _, _, config = _open(evaluation_uri)
@@ -188,7 +193,11 @@ def cleanup(evaluation_uri: str, model_name: str, owner: str, *_evaluated: Evalu
     name = endpoint_name(config, model, paths.evaluation_id)
     if not model.cleanup_endpoint or model.provider == "endpoint":
         return {"endpoint_name": name, "released": False, "reason": "the config keeps it"}
-    released = Endpoints(owner).release_settled(name, paths.evaluation_id, CLEANUP_SECONDS)
+    try:
+        released = Endpoints(owner).release_settled(name, paths.evaluation_id, CLEANUP_SECONDS)
+    except TransientError as error:
+        logger.warning("endpoint %s could not be released: %s", name, error)
+        return {"endpoint_name": name, "released": False, "reason": str(error)}
     logger.info("endpoint %s: %s", name, "released" if released.released else released.reason)
     return {"endpoint_name": name, "released": released.released, "reason": released.reason}
 
