@@ -21,6 +21,7 @@ from assay.decision.compare import compare
 from assay.inference.store import read_responses
 from assay.pipeline import steps
 from assay.pipeline.start import EvaluationStarter
+from assay.scoring.score_files import from_parquet
 from tests.unit.test_start import Announcements, Log, Pipelines
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
@@ -214,3 +215,14 @@ def test_an_object_is_read_in_pieces_and_by_its_version(storage: Storage) -> Non
     pieces = list(storage.chunks("catalogs/big", old.version_id))
     assert max(map(len, pieces)) <= 262_144
     assert b"".join(pieces) == b"a" * 600_000
+
+
+def test_scores_lie_in_the_order_of_the_catalog(storage: Storage) -> None:
+    uri, config = begin(storage), load_config(CONFIG, "configs/suite.yaml")
+    evaluate(uri, config)
+    paths = paths_of(uri)
+    ids = [json.loads(line)["id"] for line in storage.lines(paths.catalog)]
+    for model in config.models:
+        [key] = storage.keys(paths.scores(model.name))
+        rows = from_parquet(storage.read(key))
+        assert list(dict.fromkeys(row.record_id for row in rows)) == ids

@@ -85,6 +85,17 @@ class Storage:
         """Create or replace an object from a file, in parts where it is large."""
         self._client.upload_file(path, self.bucket, key, ExtraArgs={"ContentType": content_type})
 
+    def download(self, key: str, path: str) -> None:
+        """Write an object to a file, in parts where it is large.
+
+        Raises:
+            ObjectNotFoundError: there is none.
+        """
+        try:
+            self._client.download_file(self.bucket, key, path)
+        except ClientError as error:
+            raise self._absent(error, key) from error
+
     def keys(self, prefix: str) -> list[str]:
         """Keys below `prefix`, sorted."""
         pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix)

@@ -20,7 +20,8 @@ from assay.contracts.evaluation import EvaluationPaths
 from assay.contracts.results import Failure, Manifest, ModelOutcome
 
 if TYPE_CHECKING:
-    from assay.contracts.catalog import Record
+    from assay.contracts.results import ScoreRow
+    from assay.pipeline.workfiles import Workfiles
 
 logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
 logger = logging.getLogger("assay.steps")
@@ -286,6 +287,7 @@ def _ask_and_score(
     from assay.inference.prompts import render_prompt
     from assay.inference.runner import ask_all
     from assay.inference.store import PartStore
+    from assay.pipeline.workfiles import Workfiles
 
     endpoint = None if deployed is None else deployed["endpoint_name"]
     try:
@@ -294,32 +296,28 @@ def _ask_and_score(
         logger.warning("model %s cannot be asked: %s", model.name, error)
         failure = Failure(kind="NotConnected", reason=str(error))
         return ModelOutcome(model=model.name, status="failed", records=prepared["records"], failure=failure)
-    records = list(_records(storage, paths))
     template = model.evaluation_config.prompt_template
-    started = time.monotonic()
-    ask_all(
-        records,
-        model=asked,
-        prompt_of=lambda record: render_prompt(template, record),
-        store=PartStore(storage, paths.responses(model.name)),
-        limits=config.limits,
-    )
-    wall_seconds = time.monotonic() - started
-    return _scored(paths, storage, config, model.name, records, deployed, wall_seconds)
+    with Workfiles(storage, paths.catalog) as files:
+        started = time.monotonic()
+        ask_all(
+            files.records(),
+            model=asked,
+            prompt_of=lambda record: render_prompt(template, record),
+            store=PartStore(storage, paths.responses(model.name)),
+            limits=config.limits,
+        )
+        wall_seconds = time.monotonic() - started
+        return _scored(paths, storage, config, model.name, files, deployed, wall_seconds)
 
 
 def _score_given(paths: EvaluationPaths, storage: Any, config: SuiteConfig, model_name: str) -> ModelOutcome:
     from assay.inference.given import keep_given
     from assay.inference.store import PartStore
+    from assay.pipeline.workfiles import Workfiles
 
-    keep_given(_records(storage, paths), model_name, PartStore(storage, paths.responses(model_name)))
-    return _scored(paths, storage, config, model_name, list(_records(storage, paths)), None, None)
-
-
-def _records(storage: Any, paths: EvaluationPaths) -> Iterator[Record]:
-    from assay.contracts.catalog import Record
-
-    return (Record.model_validate_json(line) for line in storage.lines(paths.catalog))
+    with Workfiles(storage, paths.catalog) as files:
+        keep_given(files.records(), model_name, PartStore(storage, paths.responses(model_name)))
+        return _scored(paths, storage, config, model_name, files, None, None)
 
 
 def _scored(
@@ -327,21 +325,33 @@ def _scored(
     storage: Any,
     config: SuiteConfig,
     model_name: str,
-    records: list[Record],
+    files: Workfiles,
     deployed: Deployed | None,
     wall_seconds: float | None,
 ) -> ModelOutcome:
-    from assay.inference.store import read_responses
-    from assay.scoring.fmeval_algorithms import score_responses
-    from assay.scoring.outcome import summarize
+    """Score the responses in the catalog's order; memory holds a batch and 24 bytes a record."""
+    from assay.inference.kept import KeptResponses
+    from assay.scoring.fmeval_algorithms import fmeval_scorer, score_responses
+    from assay.scoring.outcome import OutcomeTally
     from assay.scoring.score_files import write_scores
 
-    responses = list(read_responses(storage, paths.responses(model_name)))
-    write_scores(storage, paths.scores(model_name), score_responses(records, responses, config.algorithms))
-    return summarize(
-        model=model_name,
-        records=len(records),
-        responses=responses,
+    tally = OutcomeTally()
+    scorers = {id(section): fmeval_scorer(section) for section in config.algorithms}
+
+    def rows(kept: KeptResponses) -> Iterator[ScoreRow]:
+        for pairs in kept.joined(files.records()):
+            for _, response in pairs:
+                tally.add(response)
+            there = [response for _, response in pairs if response is not None]
+            records = [record for record, _ in pairs]
+            yield from score_responses(
+                records, there, config.algorithms, scorer_of=lambda section: scorers[id(section)]
+            )
+
+    with KeptResponses(storage, paths.responses(model_name), files.path("responses.jsonl")) as kept:
+        write_scores(storage, paths.scores(model_name), rows(kept))
+    return tally.outcome(
+        model_name,
         endpoint_name=None if deployed is None else deployed["endpoint_name"],
         model_version=None if deployed is None else deployed["model_version"],
         wall_seconds=wall_seconds,

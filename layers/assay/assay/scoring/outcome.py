@@ -2,12 +2,62 @@
 
 from __future__ import annotations
 
+from array import array
 from collections import Counter
 from collections.abc import Iterable
 
 import numpy as np
 
 from assay.contracts.results import Latency, ModelOutcome, Response
+
+
+class OutcomeTally:
+    """Counts answers and failures, and keeps latencies: 8 bytes an answer."""
+
+    def __init__(self) -> None:
+        self._records = 0
+        self._answered = 0
+        self._errors: Counter[str] = Counter()
+        self._latencies = array("d")
+
+    def add(self, response: Response | None) -> None:
+        """Count one record. One that has no response counts as failed, with the kind `NotAsked`."""
+        self._records += 1
+        if response is None:
+            self._errors["NotAsked"] += 1
+        elif response.failure is not None:
+            self._errors[response.failure.kind] += 1
+        else:
+            self._answered += 1
+            if response.latency_ms is not None:
+                self._latencies.append(response.latency_ms)
+
+    def outcome(
+        self,
+        model: str,
+        *,
+        endpoint_name: str | None = None,
+        model_version: str | None = None,
+        wall_seconds: float | None = None,
+    ) -> ModelOutcome:
+        """How it ended.
+
+        Args:
+            model: the model's name.
+            wall_seconds: how long it took to ask the records.
+        """
+        return ModelOutcome(
+            model=model,
+            status="evaluated",
+            endpoint_name=endpoint_name,
+            model_version=model_version,
+            records=self._records,
+            answered=self._answered,
+            failed=self._errors.total(),
+            errors=dict(self._errors.most_common()),
+            latency=_latency(self._latencies),
+            wall_seconds=wall_seconds,
+        )
 
 
 def summarize(
@@ -19,49 +69,32 @@ def summarize(
     model_version: str | None = None,
     wall_seconds: float | None = None,
 ) -> ModelOutcome:
-    """Count answers and failures, and measure latency.
+    """The outcome of so many records, of which some have a response.
 
     Args:
-        model: the model's name.
-        records: records in the catalog. One that has no response counts as failed, with the kind `NotAsked`.
+        records: records in the catalog.
         responses: at most one for a record.
         wall_seconds: how long it took to ask them.
 
     Raises:
         ValueError: there are more responses than records.
     """
-    errors: Counter[str] = Counter()
-    latencies: list[float] = []
-    answered = 0
+    tally = OutcomeTally()
+    found = 0
     for response in responses:
-        if response.failure is not None:
-            errors[response.failure.kind] += 1
-            continue
-        answered += 1
-        if response.latency_ms is not None:
-            latencies.append(response.latency_ms)
-    missing = records - answered - errors.total()
-    if missing < 0:
-        raise ValueError(f"{answered + errors.total()} responses to {records} records")
-    if missing:
-        errors["NotAsked"] += missing
-    return ModelOutcome(
-        model=model,
-        status="evaluated",
-        endpoint_name=endpoint_name,
-        model_version=model_version,
-        records=records,
-        answered=answered,
-        failed=errors.total(),
-        errors=dict(errors.most_common()),
-        latency=_latency(latencies),
-        wall_seconds=wall_seconds,
-    )
+        found += 1
+        tally.add(response)
+    if found > records:
+        raise ValueError(f"{found} responses to {records} records")
+    for _ in range(records - found):
+        tally.add(None)
+    return tally.outcome(model, endpoint_name=endpoint_name, model_version=model_version, wall_seconds=wall_seconds)
 
 
-def _latency(milliseconds: list[float]) -> Latency | None:
+def _latency(milliseconds: array[float]) -> Latency | None:
     """Percentiles by linear interpolation (numpy's default; type 7 of Hyndman and Fan, 1996)."""
     if not milliseconds:
         return None
-    p50, p90, p95, p99 = (float(value) for value in np.percentile(milliseconds, [50, 90, 95, 99]))
-    return Latency(n=len(milliseconds), mean=float(np.mean(milliseconds)), p50=p50, p90=p90, p95=p95, p99=p99)
+    values = np.frombuffer(milliseconds)
+    p50, p90, p95, p99 = (float(value) for value in np.percentile(values, [50, 90, 95, 99]))
+    return Latency(n=len(values), mean=float(np.mean(values)), p50=p50, p90=p90, p95=p95, p99=p99)
