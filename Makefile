@@ -36,8 +36,8 @@ test: setup build ## every test, end to end included, with the network cut off
 test-fast: setup ## only the tests that need no local cloud
 	$(BIN)/pytest tests/unit
 
-fuzz: setup ## put thousands of mutated and random configs and catalogs to the readers
-	ASSAY_FUZZ_EXAMPLES=5000 $(BIN)/pytest tests/fuzz
+fuzz: setup ## put thousands of random configs and catalogs to the readers, and kill 120 runs at random points
+	ASSAY_FUZZ_EXAMPLES=5000 ASSAY_KILLS=60 $(BIN)/pytest tests/fuzz
 
 bench: setup ## measure how fast, and in how much memory, a catalog of a million records is checked
 	$(BIN)/python benchmarks/catalog.py

@@ -111,9 +111,10 @@ def ask_all(
     Records are taken from the iterable one by one as there is room, so memory does not grow with the catalog (but for
     what the store needs to know the records answered before).
 
-    What is promised when the process is killed: a record whose answer the store has kept is never asked again. Asked
-    again are the requests that were in flight, at most `limits.concurrency`, and the answers that were not written
-    yet: at most 1,000, and none older than 2 s and the time that the store takes to write a part.
+    What is promised when the process is killed at any point: a record whose answer the store has kept is never asked
+    again, and none is lost. Asked again are the requests that were in flight, at most `limits.concurrency`, and the
+    answers that were not written yet: none older than 2 s and the time that the store takes to write a part, and at
+    most 1,500 (a part of 500 that is being written, and 1,000 after which nobody is asked until it is).
 
     Args:
         prompt_of: the text to send for a record.
