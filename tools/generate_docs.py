@@ -11,14 +11,16 @@ from typing import Any, get_args
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from assay.contracts.algorithms import ALGORITHMS
+from assay.contracts.algorithms import ALGORITHMS, PLUGIN_NAME
 from assay.contracts.carried_out import NOT_YET
 from assay.contracts.config import SuiteConfig
 from assay.contracts.section import spellings
+from tools.algorithms_page import algorithms_page
 
 ROOT = Path(__file__).resolve().parent.parent
 SCHEMA = ROOT / "docs" / "schema" / "config.v1.schema.json"
 REFERENCE = ROOT / "docs" / "config-reference.md"
+ALGORITHMS_PAGE = ROOT / "docs" / "algorithms.md"
 
 HEAD = """\
 # Config reference
@@ -39,7 +41,7 @@ schema.
 
 
 def main() -> None:
-    """Write both files."""
+    """Write every file."""
     for path, text in documents().items():
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
@@ -47,7 +49,11 @@ def main() -> None:
 
 def documents() -> dict[Path, str]:
     """Each file's path, and the text that belongs into it."""
-    return {SCHEMA: json.dumps(schema(), indent=1, ensure_ascii=False) + "\n", REFERENCE: reference()}
+    return {
+        SCHEMA: json.dumps(schema(), indent=1, ensure_ascii=False) + "\n",
+        REFERENCE: reference(),
+        ALGORITHMS_PAGE: algorithms_page(),
+    }
 
 
 def schema() -> dict[str, Any]:
@@ -57,7 +63,8 @@ def schema() -> dict[str, Any]:
     for section, _ in sections():
         node = generated if section is SuiteConfig else definitions[section.__name__]
         _complete(node, section)
-    bare = {"enum": list(ALGORITHMS), "description": "An algorithm by its bare name."}
+    names = [{"enum": list(ALGORITHMS)}, {"pattern": PLUGIN_NAME}]
+    bare = {"type": "string", "anyOf": names, "description": "An algorithm by its bare name."}
     items = generated["properties"]["algorithms"]["items"]
     generated["properties"]["algorithms"]["items"] = {"anyOf": [bare, items]}
     title = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "Config of an Assay suite, version 1"}
@@ -137,7 +144,11 @@ def _types(node: dict[str, Any], whole: dict[str, Any]) -> Iterator[str]:
             if choice.get("type") != "null":
                 yield from _types(choice, whole)
     elif "$ref" in node:
-        yield "mapping"
+        yield "anything" if node["$ref"].endswith("/JsonValue") else "mapping"
+    elif node.get("enum") == list(ALGORITHMS):
+        yield "a name of [algorithms.md](algorithms.md)"
+    elif node.get("pattern") == PLUGIN_NAME:
+        yield "a plug-in's `package.Name`"
     elif "enum" in node:
         yield ", ".join(f"`{value}`" for value in node["enum"])
     elif node.get("type") == "array":

@@ -241,7 +241,6 @@ NOT_YET = [
     ("instance_type: ml.m5.xlarge\n      num_instances: 1", "serverless: {memory_mb: 2048}", 12,
      "models[0].deployment_config.serverless"),
     ("    cleanup_endpoint: true\n  - name: live\n", FINETUNING, 20, "models[0].finetuning"),
-    ("<OR>", "<OR>\n    parameters: {logical_operator: AND}", 27, "algorithms[0].parameters"),
     ("metric: factual_knowledge", "weights: {factual_knowledge: 1}", 28, "selection.weights"),
     ("metric: factual_knowledge", "constraints: [{metric: latency_ms, at_most: 9}]", 28, "selection.constraints"),
     ("metric: factual_knowledge", "objective: cost", 28, "selection.objective"),

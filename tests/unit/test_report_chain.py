@@ -21,9 +21,9 @@ from assay.inference.runner import Answer, ask_all
 from assay.inference.store import PartStore, read_responses
 from assay.report.page import render_report
 from assay.report.samples import select_samples
-from assay.scoring.fmeval_algorithms import score_responses
 from assay.scoring.outcome import summarize
-from assay.scoring.score_files import read_scores, write_scores
+from assay.scoring.score_files import read_scores, write_score_tables
+from assay.scoring.scoring import Scoring, score_responses
 
 
 class Capitals:
@@ -82,7 +82,9 @@ def test_from_a_catalog_to_a_report(storage: Storage) -> None:
         outcome = summarize(model.name, len(records), read_responses(storage, responses))
         assert (outcome.answered, outcome.failed, outcome.errors) == (summary.answered, summary.failed, summary.errors)
         outcomes.append(outcome)
-        write_scores(storage, scores, score_responses(records, read_responses(storage, responses), config.algorithms))
+        with Scoring(config.algorithms) as scoring:
+            tables_of = score_responses(records, read_responses(storage, responses), scoring)
+            write_score_tables(storage, scores, tables_of)
         tables[model.name] = read_scores(storage, scores)
 
     found = compare(evaluation_id="1", config=config, records=100, outcomes=outcomes, scores=tables)

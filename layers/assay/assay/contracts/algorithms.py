@@ -1,60 +1,46 @@
-"""The fmeval algorithms that a config may name, and the scores that each gives. Nothing is imported from a config.
-
-Names, modules and score names are those of fmeval 1.2.3.
-"""
+"""The algorithms that a config may name: fmeval's, ours, and those of installed plug-ins. A config imports nothing."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+import functools
+import re
+from importlib.metadata import entry_points
 
-Direction = Literal["higher", "lower"]
+from assay.contracts.algorithm import Algorithm, Direction, Parameter
+from assay.contracts.algorithms_of_fmeval import FMEVAL
+from assay.contracts.algorithms_of_ours import OURS
+
+__all__ = ["ALGORITHMS", "PLUGIN_GROUP", "PLUGIN_NAME", "Algorithm", "Direction", "Parameter", "known_algorithms"]
+
+PLUGIN_GROUP = "assay.algorithms"
+PLUGIN_NAME = r"^[A-Za-z_][A-Za-z0-9_]*\.[A-Za-z_][A-Za-z0-9_]*$"
+
+ALGORITHMS: dict[str, Algorithm] = {algorithm.name: algorithm for algorithm in (*FMEVAL, *OURS)}
+"""Those that come with Assay."""
 
 
-@dataclass(frozen=True)
-class Algorithm:
-    """A known algorithm.
+def known_algorithms() -> dict[str, Algorithm]:
+    """Every algorithm by name, those of plug-ins last.
 
-    Attributes:
-        name: the class name that a config writes, such as `FactualKnowledge`.
-        module: fmeval's module; a config that repeats it must repeat this one.
-        config: the class of its parameters; likewise.
-        scores: name of each score and the direction in which it is better.
-        binary: the scores that are only ever 0 or 1.
-        delimited: whether expected answers may hold alternatives, parted by `target_output_delimiter`.
+    Raises:
+        TypeError, ValueError: an installed plug-in offers something else than an algorithm of its own.
     """
-
-    name: str
-    module: str
-    config: str
-    scores: dict[str, Direction]
-    binary: frozenset[str] = frozenset()
-    delimited: bool = False
+    return ALGORITHMS | _plugins()
 
 
-_ALL = (
-    Algorithm(
-        name="FactualKnowledge",
-        module="fmeval.eval_algorithms.factual_knowledge",
-        config="FactualKnowledgeConfig",
-        scores={"factual_knowledge": "higher", "factual_knowledge_quasi_exact": "higher"},
-        binary=frozenset({"factual_knowledge", "factual_knowledge_quasi_exact"}),
-        delimited=True,
-    ),
-    Algorithm(
-        name="QAAccuracy",
-        module="fmeval.eval_algorithms.qa_accuracy",
-        config="QAAccuracyConfig",
-        scores={
-            "f1_score": "higher",
-            "exact_match_score": "higher",
-            "quasi_exact_match_score": "higher",
-            "precision_over_words": "higher",
-            "recall_over_words": "higher",
-        },
-        binary=frozenset({"exact_match_score", "quasi_exact_match_score"}),
-        delimited=True,
-    ),
-)
-
-ALGORITHMS: dict[str, Algorithm] = {algorithm.name: algorithm for algorithm in _ALL}
+@functools.cache
+def _plugins() -> dict[str, Algorithm]:
+    found: dict[str, Algorithm] = {}
+    for point in sorted(entry_points(group=PLUGIN_GROUP), key=lambda point: point.name):
+        algorithm = point.load()
+        if not isinstance(algorithm, Algorithm):
+            raise TypeError(
+                f"the entry point {point.name!r} of {PLUGIN_GROUP} is {type(algorithm).__name__}, which is "
+                "no assay.contracts.algorithm.Algorithm"
+            )
+        if not re.match(PLUGIN_NAME, algorithm.name):
+            raise ValueError(f"a plug-in's algorithm is called `package.Name`, found {algorithm.name!r}")
+        if algorithm.name in found:
+            raise ValueError(f"two plug-ins offer the algorithm {algorithm.name!r}")
+        found[algorithm.name] = algorithm
+    return found

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from assay.contracts.algorithms import known_algorithms
 from assay.contracts.section import Broken
 
 Path = tuple[str | int, ...]
@@ -29,6 +30,12 @@ class NotYet:
     when: Callable[[Any], bool] | None = None
 
 
+def _asks_again(value: Any) -> bool:
+    name = value.get("algorithm") if isinstance(value, dict) else value
+    known = known_algorithms().get(name) if isinstance(name, str) else None
+    return known is not None and not known.needs.isdisjoint(("second_answers", "log_probabilities", "judge"))
+
+
 NOT_YET = (
     NotYet("dataset.cluster_key", "intervals that know of clusters"),
     NotYet("models.*.provider|model_provider", "deploying models of Hugging Face",
@@ -37,7 +44,7 @@ NOT_YET = (
     NotYet("models.*.deployment_config.instance_type", "falling back on another instance type",
            lambda value: isinstance(value, list) and len(value) > 1),
     NotYet("models.*.finetuning_config|finetuning", "fine-tuning"),
-    NotYet("algorithms.*.parameters", "parameters of an algorithm"),
+    NotYet("algorithms.*", "asking a model more than once about a record", _asks_again),
     NotYet("selection.weights", "weighing several scores"),
     NotYet("selection.constraints", "constraints on the choice"),
     NotYet("selection.objective", "choosing by an objective"),

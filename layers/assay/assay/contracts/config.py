@@ -14,7 +14,7 @@ from typing import Annotated, Any
 from pydantic import Field, ValidationError
 
 from assay.contracts import yaml_positions
-from assay.contracts.algorithms import ALGORITHMS, Algorithm, Direction
+from assay.contracts.algorithms import Direction, known_algorithms
 from assay.contracts.carried_out import not_carried_out
 from assay.contracts.config_faults import SHOWN, faults_of
 from assay.contracts.dataset import DatasetSection
@@ -242,12 +242,23 @@ def _contenders(models: list[tuple[int, dict[str, Any]]], templates: dict[str, A
 
 def _unknown_metric(selection: Any, algorithms: list[Any]) -> Iterator[Broken]:
     metric = selection.get("metric") if isinstance(selection, dict) else None
-    names = [item.get("algorithm") if isinstance(item, dict) else None for item in algorithms]
-    known: list[Algorithm] = [ALGORITHMS[name] for name in names if isinstance(name, str) and name in ALGORITHMS]
-    if not isinstance(metric, str) or not metric or len(known) < len(names) or not known:
+    items = [item if isinstance(item, dict) else {} for item in algorithms]
+    found = [(known_algorithms().get(str(item.get("algorithm"))), item.get("parameters")) for item in items]
+    known = [(whole, set_ if isinstance(set_, dict) else {}) for whole, set_ in found if whole is not None]
+    if not isinstance(metric, str) or not metric or len(known) < len(algorithms) or not known:
         return
     wanted, _, score = metric.rpartition(".")
-    if not any(score in item.scores and wanted in ("", item.name) for item in known):
-        scores = [score for item in known for score in item.scores]
-        message = f"no algorithm of this config gives the score {metric[:80]!r}{did_you_mean(score, scores)}"
-        yield ("selection", "metric"), f"{message}; there are: {', '.join(scores)}"
+    named = [(whole, set_) for whole, set_ in known if wanted in ("", whole.name)]
+    if any(score in whole.with_parameters(set_).scores for whole, set_ in named):
+        return
+    path = ("selection", "metric")
+    for whole, _ in named:
+        if score in whole.optional:
+            yield path, f"{whole.name} gives {score!r} only with `{'` or `'.join(whole.optional[score])}`"
+            return
+        if score in whole.dataset_scores or score in whole.undirected:
+            yield path, f"{score!r} of {whole.name} belongs to the whole catalog, or has no better direction: no rank"
+            return
+    scores = [score for whole, set_ in known for score in whole.with_parameters(set_).scores]
+    message = f"no algorithm of this config gives the score {metric[:80]!r}{did_you_mean(score, scores)}"
+    yield path, f"{message}; there are: {', '.join(scores)}"

@@ -9,10 +9,10 @@ import zoneinfo
 from collections.abc import Iterable, Iterator
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import Field, field_validator
+from pydantic import Field, JsonValue, field_validator
 
-from assay.contracts.algorithms import ALGORITHMS, Algorithm
-from assay.contracts.section import Broken, EndpointName, InstanceType, ModelName, Scalar, Section
+from assay.contracts.algorithms import ALGORITHMS, PLUGIN_NAME, Algorithm, known_algorithms
+from assay.contracts.section import Broken, EndpointName, InstanceType, ModelName, Section
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Occasion = Literal["completed", "failed", "rejected"]
@@ -36,18 +36,21 @@ def did_you_mean(found: str, known: Iterable[str]) -> str:
 
 
 class AlgorithmSection(Section):
-    """An algorithm of fmeval, by its class name; the bare name will do."""
+    """An algorithm by its name; the bare name will do."""
 
     algorithm: str = Field(
-        description=f"What scores the responses: {', '.join(f'`{name}`' for name in ALGORITHMS)}.",
-        json_schema_extra={"enum": list(ALGORITHMS)},
+        description="What scores the responses. docs/algorithms.md tells what each gives, needs and can be set; that "
+        "of a plug-in has its package's name and a dot before its own.",
+        json_schema_extra={"anyOf": [{"enum": list(ALGORITHMS)}, {"pattern": PLUGIN_NAME}]},
     )
     module: str | None = Field(None, description="fmeval's module; may only repeat what is known, and imports nothing.")
     config: str | None = Field(None, description="fmeval's class of parameters; likewise.")
     target_output_delimiter: str | None = Field(
         None, min_length=1, description="Text that parts alternatives in an expected answer, such as `<OR>`."
     )
-    parameters: dict[str, Scalar] = Field(default_factory=dict, description="Further parameters of the algorithm.")
+    parameters: dict[str, JsonValue] = Field(
+        default_factory=dict, description="What this algorithm can be told, by name, as docs/algorithms.md lists it."
+    )
 
     @classmethod
     def short_form(cls, value: Any) -> Any:
@@ -56,28 +59,53 @@ class AlgorithmSection(Section):
     @field_validator("algorithm")
     @classmethod
     def _is_known(cls, value: str) -> str:
-        if value not in ALGORITHMS:
+        known = known_algorithms()
+        if value not in known:
+            hint = "" if "." not in value else "; a plug-in must be installed where configs are checked and run"
             raise ValueError(
-                f"unknown algorithm {value[:80]!r}{did_you_mean(value, ALGORITHMS)}; known: {', '.join(ALGORITHMS)}"
+                f"unknown algorithm {value[:80]!r}{did_you_mean(value, known)}; known: {', '.join(known)}{hint}"
             )
         return value
 
     @classmethod
     def broken_rules(cls, raw: dict[str, Any]) -> Iterator[Broken]:
         name = raw.get("algorithm")
-        known = ALGORITHMS.get(name) if isinstance(name, str) else None
+        known = known_algorithms().get(name) if isinstance(name, str) else None
         if known is None:
             return
         for key, wanted in (("module", known.module), ("config", known.config)):
             found = raw.get(key)
             if isinstance(found, str) and found != wanted:
-                yield (key,), f"`{key}` of {known.name} is {wanted!r}, found {found[:80]!r}; leave it out"
+                told = f"is {wanted!r}" if wanted else "is none"
+                yield (key,), f"`{key}` of {known.name} {told}, found {found[:80]!r}; leave it out"
         if raw.get("target_output_delimiter") is not None and not known.delimited:
             yield ("target_output_delimiter",), f"{known.name} takes no `target_output_delimiter`"
+        parameters = raw.get("parameters")
+        if parameters is None or isinstance(parameters, dict):
+            yield from _broken_parameters(known, parameters or {})
 
     @property
     def known(self) -> Algorithm:
-        return ALGORITHMS[self.algorithm]
+        """What is known of it, with the scores that it gives with these parameters."""
+        return known_algorithms()[self.algorithm].with_parameters(self.parameters)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Every parameter: as written, else its default."""
+        return self.known.values(self.parameters)
+
+
+def _broken_parameters(known: Algorithm, parameters: dict[Any, Any]) -> Iterator[Broken]:
+    names = [item.name for item in known.parameters]
+    for name in parameters:
+        if name == "target_output_delimiter" and known.delimited:
+            yield ("parameters", name), f"`{name}` stands beside `algorithm`, not below `parameters`"
+        elif name not in names:
+            there = f"; there are: {', '.join(names)}" if names else "; it has none"
+            hint = did_you_mean(str(name), names)
+            yield ("parameters", str(name)), f"{known.name} has no parameter {str(name)[:80]!r}{hint}{there}"
+    for path, message in known.faults(parameters):
+        yield ("parameters", *path) if path else (), message
 
 
 class RegistrySection(Section):

@@ -86,6 +86,30 @@ class Latency(Contract):
     p99: float
 
 
+class UsedAsset(Contract):
+    """A folder with a model or data that an algorithm used, and the SHA-256 of its content."""
+
+    location: str
+    sha256: str
+
+
+class DatasetScore(Contract):
+    """One score of the whole catalog that is no mean of those of its records.
+
+    Attributes:
+        direction: None where neither more nor less is better.
+        value: None when `error` is set.
+        n: responses that it rests on.
+    """
+
+    algorithm: str
+    score: str
+    direction: Direction | None
+    value: float | None
+    n: int
+    error: str | None = None
+
+
 class ModelOutcome(Contract):
     """How the evaluation of one model ended: `models/<model>/outcome.json`.
 
@@ -93,6 +117,8 @@ class ModelOutcome(Contract):
         status: `evaluated` when the records were asked, `failed` when the model could not be asked at all.
         records: records in the catalog; answered + failed = records when evaluated.
         errors: number of failed records by kind of failure.
+        dataset_scores: scores of the whole catalog; means are in the comparison.
+        assets: folders with models and data that scored it.
     """
 
     model: str
@@ -106,6 +132,8 @@ class ModelOutcome(Contract):
     latency: Latency | None = None
     wall_seconds: float | None = None
     failure: Failure | None = None
+    dataset_scores: list[DatasetScore] = Field(default_factory=list)
+    assets: list[UsedAsset] = Field(default_factory=list)
 
 
 class Mean(Contract):

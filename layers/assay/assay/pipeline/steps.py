@@ -20,8 +20,10 @@ from assay.contracts.evaluation import EvaluationPaths
 from assay.contracts.results import Failure, Manifest, ModelOutcome
 
 if TYPE_CHECKING:
-    from assay.contracts.results import ScoreRow
+    import pyarrow as pa
+
     from assay.pipeline.workfiles import Workfiles
+    from assay.scoring.assets import Folders
 
 logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
 logger = logging.getLogger("assay.steps")
@@ -331,28 +333,38 @@ def _scored(
 ) -> ModelOutcome:
     """Score the responses in the catalog's order; memory holds a batch and 24 bytes a record."""
     from assay.inference.kept import KeptResponses
-    from assay.scoring.fmeval_algorithms import fmeval_scorer, score_responses
     from assay.scoring.outcome import OutcomeTally
-    from assay.scoring.score_files import write_scores
+    from assay.scoring.score_files import write_score_tables
+    from assay.scoring.scoring import Scoring, labels_of, needs_catalog
 
     tally = OutcomeTally()
-    scorers = {id(section): fmeval_scorer(section) for section in config.algorithms}
+    assets = _assets()
+    labels = labels_of(files.records()) if needs_catalog(config.algorithms) else ()
 
-    def rows(kept: KeptResponses) -> Iterator[ScoreRow]:
+    def tables(kept: KeptResponses, scoring: Scoring) -> Iterator[pa.Table]:
         for pairs in kept.joined(files.records()):
             for _, response in pairs:
                 tally.add(response)
-            there = [response for _, response in pairs if response is not None]
-            records = [record for record, _ in pairs]
-            yield from score_responses(
-                records, there, config.algorithms, scorer_of=lambda section: scorers[id(section)]
-            )
+            yield scoring.score(pairs)
 
-    with KeptResponses(storage, paths.responses(model_name), files.path("responses.jsonl")) as kept:
-        write_scores(storage, paths.scores(model_name), rows(kept))
+    with (
+        KeptResponses(storage, paths.responses(model_name), files.path("responses.jsonl")) as kept,
+        Scoring(config.algorithms, assets=assets, labels=labels, records=len(kept)) as scoring,
+    ):
+        write_score_tables(storage, paths.scores(model_name), tables(kept, scoring))
+        dataset_scores = scoring.dataset_scores()
     return tally.outcome(
         model_name,
         endpoint_name=None if deployed is None else deployed["endpoint_name"],
         model_version=None if deployed is None else deployed["model_version"],
         wall_seconds=wall_seconds,
+        dataset_scores=dataset_scores,
+        assets=assets.used(),
     )
+
+
+def _assets() -> Folders:
+    from assay.aws.asset_files import fetch_folder
+    from assay.scoring.assets import Folders
+
+    return Folders(fetch_folder)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from assay.contracts.results import Latency, ModelOutcome, Response
+from assay.contracts.results import DatasetScore, Latency, ModelOutcome, Response, UsedAsset
 
 
 class OutcomeTally:
@@ -39,12 +39,15 @@ class OutcomeTally:
         endpoint_name: str | None = None,
         model_version: str | None = None,
         wall_seconds: float | None = None,
+        dataset_scores: Sequence[DatasetScore] = (),
+        assets: Sequence[UsedAsset] = (),
     ) -> ModelOutcome:
         """How it ended.
 
         Args:
             model: the model's name.
             wall_seconds: how long it took to ask the records.
+            dataset_scores, assets: of the scoring.
         """
         return ModelOutcome(
             model=model,
@@ -57,6 +60,8 @@ class OutcomeTally:
             errors=dict(self._errors.most_common()),
             latency=_latency(self._latencies),
             wall_seconds=wall_seconds,
+            dataset_scores=list(dataset_scores),
+            assets=list(assets),
         )
 
 

@@ -19,7 +19,7 @@ from assay.contracts.results import ScoreRow
 
 PART_ROWS = 50_000
 _PART = re.compile(r"part-(\d+)\.parquet$")
-_SCHEMA = pa.schema(
+SCHEMA = pa.schema(
     [
         pa.field("record_id", pa.string(), nullable=False),
         pa.field("algorithm", pa.string(), nullable=False),
@@ -78,7 +78,11 @@ class ScoreTable:
 
 def to_parquet(rows: Iterable[ScoreRow]) -> bytes:
     """Rows as one Parquet file."""
-    table = pa.Table.from_pylist([row.model_dump() for row in rows], schema=_SCHEMA)
+    return table_to_parquet(pa.Table.from_pylist([row.model_dump() for row in rows], schema=SCHEMA))
+
+
+def table_to_parquet(table: pa.Table) -> bytes:
+    """Rows by the schema of scores as one Parquet file."""
     buffer = io.BytesIO()
     pq.write_table(table, buffer, compression="zstd")
     return buffer.getvalue()
@@ -86,7 +90,7 @@ def to_parquet(rows: Iterable[ScoreRow]) -> bytes:
 
 def from_parquet(body: bytes) -> list[ScoreRow]:
     """The rows of one Parquet file."""
-    return [ScoreRow.model_validate(row) for row in pq.read_table(io.BytesIO(body), schema=_SCHEMA).to_pylist()]
+    return [ScoreRow.model_validate(row) for row in pq.read_table(io.BytesIO(body), schema=SCHEMA).to_pylist()]
 
 
 def write_scores(objects: Objects, prefix: str, rows: Iterable[ScoreRow]) -> int:
@@ -99,6 +103,25 @@ def write_scores(objects: Objects, prefix: str, rows: Iterable[ScoreRow]) -> int
         objects.write(f"{prefix}part-{number:05d}.parquet", to_parquet(part))
         total += len(part)
     return total
+
+
+def write_score_tables(objects: Objects, prefix: str, tables: Iterable[pa.Table]) -> int:
+    """As `write_scores`, of tables such as `Scoring.score` gives; they are put together to parts of the same size."""
+    total = number = 0
+    waiting: list[pa.Table] = []
+    for table in tables:
+        waiting.append(table)
+        if sum(len(item) for item in waiting) >= PART_ROWS:
+            total += _write_part(objects, prefix, number, waiting)
+            number += 1
+            waiting = []
+    return total + (_write_part(objects, prefix, number, waiting) if waiting else 0)
+
+
+def _write_part(objects: Objects, prefix: str, number: int, tables: list[pa.Table]) -> int:
+    table = pa.concat_tables(tables)
+    objects.write(f"{prefix}part-{number:05d}.parquet", table_to_parquet(table))
+    return len(table)
 
 
 def read_scores(objects: Objects, prefix: str) -> ScoreTable:
