@@ -114,4 +114,4 @@ def test_a_slow_answer_is_forgotten_in_time() -> None:
 @given(failures=st.integers(1, 10_000), seed=st.integers())
 def test_a_pause_is_never_negative_and_never_beyond_the_cap(failures: int, seed: int) -> None:
     pause = backoff_seconds(failures, random.Random(seed))
-    assert 0 <= pause <= min(BACKOFF_CAP_SECONDS, 0.5 * 2.0 ** min(failures - 1, 10))
+    assert 0 <= pause <= min(BACKOFF_CAP_SECONDS, 0.25 * 2.0 ** min(failures - 1, 10))

@@ -246,7 +246,7 @@ def test_a_record_that_waits_for_its_next_attempt_keeps_no_other_from_being_aske
     assert order == ["q0", "q1", "q0"]
 
 
-def test_no_more_records_are_on_their_way_than_twice_the_concurrency() -> None:
+def test_no_more_records_are_on_their_way_than_four_times_the_concurrency() -> None:
     model = FakeModel(script={f"q{number}": [UnavailableError("503")] * 4 for number in range(100)})
     seen: list[int] = []
 
@@ -257,7 +257,7 @@ def test_no_more_records_are_on_their_way_than_twice_the_concurrency() -> None:
 
     summary, _ = ask(lazily(), model, limits=Limits(concurrency=3, request_seconds=1e6))
     assert summary.answered == 100
-    assert max(seen) <= 2 * 3 + 1
+    assert max(seen) <= 4 * 3 + 1
 
 
 def test_a_request_that_hangs_is_given_up_once_it_is_known_how_long_answers_take() -> None:
@@ -361,7 +361,7 @@ def test_records_are_taken_only_as_there_is_room() -> None:
 
     summary, _ = ask(lazy(), FakeModel(), Slow(), Limits(concurrency=8))
     assert summary.answered == 2000
-    assert max(ahead) <= runner.UNWRITTEN_RESPONSES + 2 * 8
+    assert max(ahead) <= runner.UNWRITTEN_RESPONSES + 4 * 8
 
 
 def test_an_error_of_the_catalog_is_raised_after_what_was_answered_is_kept() -> None:

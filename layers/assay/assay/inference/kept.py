@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import mmap
+import os
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
@@ -44,7 +44,7 @@ def answered_ids(objects: Objects, prefix: str) -> RecordIds:
     """Ids of the records whose last response below `prefix` is no failure; memory holds a few parts and the ids."""
     keys, failed = array("q"), bytearray()
     for body in part_bodies(objects, prefix):
-        for _, response in written_responses(body):
+        for _, _, response in written_responses(body):
             keys.append(hash(response.record_id))
             failed.append(response.failure is not None)
     hashes = np.frombuffer(keys, np.int64) if keys else np.empty(0, np.int64)
@@ -55,7 +55,8 @@ def answered_ids(objects: Objects, prefix: str) -> RecordIds:
 class KeptResponses:
     """The responses below a prefix, by record. Use it as a context, which lets the file go.
 
-    Memory holds 16 bytes for each response written; the responses lie in `file`.
+    Memory holds 24 bytes for each response written; the responses lie in `file`. It is read and not mapped: pages of a
+    mapped file count as the process's memory.
 
     Args:
         objects: the bucket.
@@ -64,22 +65,19 @@ class KeptResponses:
     """
 
     def __init__(self, objects: Objects, prefix: str, file: Path) -> None:
-        keys, offsets = array("q"), array("q")
+        keys, places = array("q"), array("q")
         end = 0
         with file.open("wb") as spool:
             for body in part_bodies(objects, prefix):
-                for offset, response in written_responses(body):
+                for offset, length, response in written_responses(body):
                     keys.append(hash(response.record_id))
-                    offsets.append(end + offset)
+                    places.extend((end + offset, length))
                 end += spool.write(body)
-                if not body.endswith(b"\n"):
-                    end += spool.write(b"\n")
         hashes = np.frombuffer(keys, np.int64) if keys else np.empty(0, np.int64)
         last = _last_of_each(hashes)
         self._hashes = hashes[last]
-        self._offsets = np.frombuffer(offsets, np.int64)[last] if offsets else np.empty(0, np.int64)
+        self._places = (np.frombuffer(places, np.int64) if places else np.empty(0, np.int64)).reshape(-1, 2)[last]
         self._file = file.open("rb")
-        self._lines = mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ) if end else None
 
     def __enter__(self) -> KeptResponses:
         return self
@@ -87,8 +85,6 @@ class KeptResponses:
     def __exit__(
         self, _type: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
     ) -> None:
-        if self._lines is not None:
-            self._lines.close()
         self._file.close()
 
     def __len__(self) -> int:
@@ -97,17 +93,16 @@ class KeptResponses:
 
     def of(self, records: Sequence[Record]) -> list[Response | None]:
         """The last response to each of these records; None for one that has none."""
-        if self._lines is None or not records:
+        if not len(self._hashes) or not records:
             return [None] * len(records)
         wanted = np.fromiter((hash(record.id) for record in records), np.int64, len(records))
-        places = np.searchsorted(self._hashes, wanted)
-        places[places == len(self._hashes)] = 0
-        there = self._hashes[places] == wanted
-        offsets = np.where(there, self._offsets[places], -1).tolist()
-        found = (None if offset < 0 else self._read(offset) for offset in offsets)
+        found = np.searchsorted(self._hashes, wanted)
+        found[found == len(self._hashes)] = 0
+        there = (self._hashes[found] == wanted).tolist()
+        places = self._places[found].tolist()
         return [
-            response if response is not None and response.record_id == record.id else None
-            for record, response in zip(records, found, strict=True)
+            self._read(record.id, *place) if is_there else None
+            for record, is_there, place in zip(records, there, places, strict=True)
         ]
 
     def joined(
@@ -118,11 +113,9 @@ class KeptResponses:
         while batch := list(islice(remaining, size)):
             yield list(zip(batch, self.of(batch), strict=True))
 
-    def _read(self, offset: int) -> Response:
-        lines = self._lines
-        if lines is None:
-            raise ValueError("there are no responses")
-        return Response.model_validate_json(lines[offset : lines.find(b"\n", offset)])
+    def _read(self, record_id: str, offset: int, length: int) -> Response | None:
+        response = Response.model_validate_json(os.pread(self._file.fileno(), length, offset))
+        return response if response.record_id == record_id else None
 
 
 def _last_of_each(hashes: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -6,7 +6,7 @@ import random
 from dataclasses import dataclass
 from typing import Final
 
-BACKOFF_BASE_SECONDS: Final = 0.5
+BACKOFF_BASE_SECONDS: Final = 0.25
 BACKOFF_CAP_SECONDS: Final = 20.0
 OVERLOADED_SHARE: Final = 0.5
 IDLE_SHARE: Final = 0.25

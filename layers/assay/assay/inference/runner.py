@@ -26,9 +26,9 @@ __all__ = ["Answer", "AskSummary", "InterruptedAskError", "Limits", "Model", "Re
 PART_RESPONSES: Final = 500
 PART_SECONDS: Final = 2.0
 UNWRITTEN_RESPONSES: Final = 2 * PART_RESPONSES
-OUTSTANDING: Final = 2
-"""Records that were asked and not settled, at most, as a multiple of the concurrency: those in flight, and as many that
-wait for their next attempt."""
+OUTSTANDING: Final = 4
+"""Records that were asked and not settled, at most, as a multiple of the concurrency: those in flight, and three times
+as many that wait for their next attempt."""
 STOP_SECONDS = 20.0
 STUCK_SECONDS = 30.0
 _POLL_SECONDS: Final = 0.1

@@ -76,13 +76,13 @@ def part_bodies(objects: Objects, prefix: str) -> Iterator[bytes]:
             pool.shutdown(wait=True, cancel_futures=True)
 
 
-def written_responses(body: bytes) -> Iterator[tuple[int, Response]]:
-    """The responses of a part in the order of writing, each with the place of its line in the part."""
+def written_responses(body: bytes) -> Iterator[tuple[int, int, Response]]:
+    """The responses of a part in the order of writing, each with the place and the length of its line."""
     offset = 0
     # Only "\n" ends a line of JSON; splitlines would also cut at others that JSON leaves unescaped.
     for line in body.split(b"\n"):
         if line:
-            yield offset, Response.model_validate_json(line)
+            yield offset, len(line), Response.model_validate_json(line)
         offset += len(line) + 1
 
 
@@ -93,7 +93,7 @@ def read_responses(objects: Objects, prefix: str) -> Iterator[Response]:
     """
     seen: set[str] = set()
     for _, key in sorted(_parts(objects, prefix), reverse=True):
-        for _, response in reversed(list(written_responses(objects.read(key)))):
+        for *_, response in reversed(list(written_responses(objects.read(key)))):
             if response.record_id not in seen:
                 seen.add(response.record_id)
                 yield response
