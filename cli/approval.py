@@ -6,8 +6,9 @@ from typing import Annotated, Any
 
 import typer
 
-from assay.aws.approvals import AlreadyDecidedError, Approvals, Decided, Decision
+from assay.aws.approvals import AlreadyDecidedError, Approvals, Decided
 from assay.aws.evaluations import Evaluations
+from assay.aws.package_metadata import Decision
 from assay.contracts.errors import TransientError
 from cli.output import FAILED, CommandError, make_console, told
 from cli.target import ProfileOption, StackOption, Target, resolve, told_by_aws

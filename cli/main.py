@@ -16,6 +16,7 @@ from cli.output import TIMED_OUT, UNUSABLE, make_console
 from cli.plan import plan
 from cli.progress import TimedOutError
 from cli.submit import submit
+from cli.suite_history import history
 from cli.validate import validate
 from local.cloud import LocalCloudError
 
@@ -33,6 +34,7 @@ app.command()(plan)
 app.command()(submit)
 app.command()(approve)
 app.command()(reject)
+app.command()(history)
 
 
 @app.command()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 from aws_lambda_powertools import Logger, Metrics
@@ -24,7 +25,12 @@ def lambda_handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, 
     request = EvaluationReference.model_validate(event)
     files = EvaluationFiles(request.paths)
     item = registration(
-        files.comparison(), config=files.config(), manifest=files.manifest(), bucket=request.paths.bucket
+        files.comparison(),
+        config=files.config(),
+        manifest=files.manifest(),
+        gate=files.gate(),
+        paths=request.paths,
+        now=datetime.now(UTC),
     )
     arn = ModelRegistry(runtime.owner()).register(item)
     metrics.add_metric("ModelsRegistered", MetricUnit.Count, 1)

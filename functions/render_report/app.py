@@ -28,11 +28,14 @@ def lambda_handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, 
     samples = select_samples(files.records(), files.responses(config), files.scores(config), config.metric())
     page = render_report(comparison, manifest=files.manifest(), config=config, samples=samples)
     uri = files.write_report(page)
+    gate = files.gate()
     mail = completion_mail(
         comparison,
         report_uri=uri,
         comparison_uri=request.paths.uri(request.paths.comparison),
         model_package_arn=request.model_package_arn,
+        gate=gate,
+        gate_uri=None if gate is None else request.paths.uri(request.paths.gate),
     )
     metrics.add_metric("ReportsRendered", MetricUnit.Count, 1)
     logger.info("report rendered", evaluation_id=request.evaluation_id, suite=request.suite, bytes=len(page))

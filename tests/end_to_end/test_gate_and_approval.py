@@ -14,6 +14,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from assay.contracts.evaluation import EvaluationPaths
+from assay.contracts.gate import GateResult
 from assay.contracts.results import Comparison
 from cli import target
 from cli.main import app
@@ -42,6 +43,9 @@ class Evaluated:
     @property
     def identifier(self) -> str:
         return self.paths.evaluation_id
+
+    def gate(self, cloud: Cloud) -> GateResult:
+        return GateResult.model_validate_json(cloud.read(self.paths.gate))
 
 
 def catalog(wrong: set[int]) -> str:
@@ -118,6 +122,98 @@ def test_a_first_winner_is_registered_approved_and_announced(cloud: Cloud, comma
     assert refused.exit_code == 1
     assert re.search("was approved by .* Every sum is right", refused.stderr)
     assert package(cloud, arn)["ModelApprovalStatus"] == "Approved"
+
+
+def test_an_equivalent_challenger_is_told_so_and_a_worse_one_is_stopped(cloud: Cloud, command: Any) -> None:
+    suite = Suite(cloud, "champion")
+    first = suite.evaluate({100, 101})
+    assert first.completed["data"]["gate"] == "not_applicable"
+    assert command("approve", first.identifier).exit_code == 0
+    champion = first.completed["data"]["model_package_arn"]
+
+    equivalent = suite.evaluate({100, 102})
+    assert equivalent.completed["data"]["gate"] == "passed"
+    assert equivalent.gate(cloud).verdict == "equivalent"
+    assert "house is as good as the champion house (version 1)" in " ".join(equivalent.mail["text"].split())
+    waiting = package(cloud, equivalent.completed["data"]["model_package_arn"])
+    assert waiting["ModelApprovalStatus"] == "PendingManualApproval"
+    assert waiting["CustomerMetadataProperties"]["champion_arn"] == champion
+
+    lost = set(range(110, 150))
+    worse = suite.evaluate(lost)
+    assert (worse.completed["data"]["gate"], worse.completed["data"]["model_package_arn"]) == ("failed", None)
+    gate = worse.gate(cloud)
+    assert gate.baseline is not None
+    # The catalog holds the answers, so that another version of it is another catalog with the same questions.
+    assert (gate.baseline.catalog, gate.baseline.model_package_arn, gate.common) == ("changed", champion, RECORDS)
+    assert {item.record_id for item in gate.regressed} == {f"sum-{number}" for number in lost}
+    assert worse.mail["subject"] == "Assay: champion: house is stopped by the gate"
+    assert "40 records got worse:" in worse.mail["text"]
+    assert "sum-110: 100.0 -> 0.0" in worse.mail["text"]
+    assert "and 30 more" in worse.mail["text"]
+    versions = cloud.stack.client("sagemaker").list_model_packages(ModelPackageGroupName="champion")
+    assert len(versions["ModelPackageSummaryList"]) == 2
+
+    shown = command("history", "champion", "--json")
+    assert shown.exit_code == 0, shown.output
+    newest, middle, oldest = json.loads(shown.stdout)
+    assert [entry["evaluation_id"] for entry in (newest, middle, oldest)] == [
+        evaluated.identifier for evaluated in (worse, equivalent, first)
+    ]
+    assert [entry["is_champion"] for entry in (newest, middle, oldest)] == [False, False, True]
+    assert (newest["gate"], newest["package"], newest["catalog_changed"]) == ("failed", None, True)
+    assert oldest["package"]["approval_status"] == "Approved"
+    assert "champion" in command("history", "champion").stdout
+
+    nothing = command("approve", worse.identifier)
+    assert nothing.exit_code == 1
+    assert "registered no model" in nothing.stderr
+
+
+def test_an_evaluation_again_on_the_same_catalog_shows_whether_the_model_drifted(cloud: Cloud, command: Any) -> None:
+    suite = Suite(cloud, "drift")
+    first = suite.evaluate({100})
+    again = suite.evaluate({100})
+    newest, oldest = json.loads(command("history", "drift", "--json").stdout)
+    assert newest["catalog_changed"] is False
+    [moved] = newest["against_last_on_this_catalog"]
+    assert (moved["model"], moved["since"], moved["changed"]) == ("house", first.identifier, [])
+    assert (moved["drift"]["n"], moved["drift"]["difference"]) == (RECORDS, 0.0)
+    assert oldest["against_last_on_this_catalog"][0]["since"] is None
+    assert again.completed["data"]["gate"] == "not_applicable"
+
+
+def test_a_suite_without_evaluations_has_no_history(command: Any) -> None:
+    result = command("history", "never-evaluated")
+    assert result.exit_code == 1
+    assert "has no evaluation of the suite never-evaluated" in result.stderr
+
+
+def test_a_winner_below_a_threshold_is_not_registered_on_the_first_run(cloud: Cloud) -> None:
+    gate = "gate: {thresholds: [{metric: factual_knowledge, at_least: 0.99}]}"
+    first = Suite(cloud, "threshold", gate).evaluate({100, 101})
+    assert first.completed["data"]["gate"] == "failed"
+    assert "at least 99.0 was asked for" in " ".join(first.mail["text"].split())
+    groups = cloud.stack.client("sagemaker").list_model_package_groups()["ModelPackageGroupSummaryList"]
+    assert "threshold" not in [group["ModelPackageGroupName"] for group in groups]
+
+
+def test_a_winner_that_passes_surely_enough_is_approved_where_nobody_is_to_be_asked(cloud: Cloud, command: Any) -> None:
+    suite = Suite(cloud, "by-itself", "gate: {approve_at_confidence: 0.99}")
+    first = suite.evaluate(set(range(100, 140)))
+    assert command("approve", first.identifier).exit_code == 0
+    better = suite.evaluate()
+    arn = better.completed["data"]["model_package_arn"]
+    approved = cloud.wait(
+        lambda: [
+            event
+            for event in cloud.events("ModelApproved", suite="by-itself")
+            if event["data"]["model_package_arn"] == arn
+        ]
+    )
+    assert approved[0]["data"]["decided_by"] == "gate.approve_at_confidence 0.99"
+    assert package(cloud, arn)["ModelApprovalStatus"] == "Approved"
+    assert "is approved: the config asks nobody" in " ".join(better.mail["text"].split())
 
 
 def test_a_rejected_winner_is_announced(cloud: Cloud, command: Any) -> None:

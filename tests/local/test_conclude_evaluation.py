@@ -19,6 +19,7 @@ ID = "0123456789abcdef" * 2
 PIPELINE = "arn:aws:sagemaker:eu-west-1:123456789012:pipeline/assay-sums"
 EXECUTION = f"{PIPELINE}/execution/p4jn9xou8a8s"
 COMPARED = {"comparison_uri": "s3://b/c.json", "winner": "good", "verdict": "better", "metric": "A.s"}
+GATED = {"gate_uri": "s3://b/g.json", "outcome": "passed"}
 REGISTERED = {"model_package_arn": "arn:aws:sagemaker:eu-west-1:123456789012:model-package/sums/1"}
 RENDERED = {"report_uri": "s3://b/r.html", "subject": "Assay: sums: good is chosen", "text": 'It\'s "good".\nü\n'}
 RELEASED = {"released": ["shared"], "left": {}}
@@ -53,7 +54,14 @@ class Stack:
 
     def answer(self, **answers: Any) -> None:
         """Set what each function answers: a value, or the name of the error that it raises."""
-        given = {"compare": COMPARED, "register": REGISTERED, "render": RENDERED, "release": RELEASED, "steps": STEPS}
+        given = {
+            "compare": COMPARED,
+            "gate": GATED,
+            "register": REGISTERED,
+            "render": RENDERED,
+            "release": RELEASED,
+            "steps": STEPS,
+        }
         for name, value in {**given, **answers}.items():
             self.machines.functions[name] = self._function(name, value)
 
@@ -106,6 +114,7 @@ def definition(topic: str) -> dict[str, Any]:
     text = (PROJECT / "statemachine/conclude_evaluation.asl.yaml").read_text()
     for name, value in {
         "CompareModelsFunctionArn": "compare",
+        "CheckGateFunctionArn": "gate",
         "RegisterModelFunctionArn": "register",
         "RenderReportFunctionArn": "render",
         "ReleaseEndpointsFunctionArn": "release",
@@ -164,6 +173,7 @@ def test_a_pipeline_that_succeeded_is_compared_registered_reported_announced_and
     reference = {"evaluation_id": ID, "bucket": "drops", "suite": "sums"}
     assert stack.calls == [
         ("compare", reference),
+        ("gate", reference),
         ("register", reference),
         ("render", {**reference, **REGISTERED}),
     ]
@@ -172,7 +182,13 @@ def test_a_pipeline_that_succeeded_is_compared_registered_reported_announced_and
     assert item["concluded_by"] == description["executionArn"]
     [event] = stack.events()
     assert event["detail-type"] == "EvaluationCompleted"
-    assert event["detail"]["data"] == {**COMPARED, **REGISTERED, "report_uri": "s3://b/r.html"}
+    assert event["detail"]["data"] == {
+        **COMPARED,
+        **REGISTERED,
+        "gate": "passed",
+        "gate_uri": "s3://b/g.json",
+        "report_uri": "s3://b/r.html",
+    }
     [mail] = stack.mails()
     assert (mail["Subject"], mail["Message"]) == (RENDERED["subject"], RENDERED["text"])
 
@@ -184,7 +200,24 @@ def test_an_evaluation_without_winner_registers_nothing_and_is_complete_all_the_
     assert stack.calls[-1][1]["model_package_arn"] is None
     [event] = stack.events()
     assert event["detail"]["data"]["winner"] is None
+    assert (event["detail"]["data"]["gate"], event["detail"]["data"]["gate_uri"]) == ("not_applicable", None)
     assert (stack.item()["status"], stack.item()["winner"]) == ("completed", True)
+
+
+def test_a_winner_that_the_gate_stops_is_reported_and_not_registered(stack: Stack) -> None:
+    stack.answer(gate={**GATED, "outcome": "failed"})
+    assert stack.conclude("Succeeded")["status"] == "SUCCEEDED"
+    assert [name for name, _ in stack.calls] == ["compare", "gate", "render"]
+    assert stack.calls[-1][1]["model_package_arn"] is None
+    [event] = stack.events()
+    assert (event["detail"]["data"]["gate"], event["detail"]["data"]["winner"]) == ("failed", "good")
+    assert (stack.item()["gate"], stack.item()["model_package_arn"]) == ("failed", True)
+
+
+def test_a_winner_with_nothing_to_be_held_against_is_registered(stack: Stack) -> None:
+    stack.answer(gate={**GATED, "outcome": "not_applicable"})
+    stack.conclude("Succeeded")
+    assert [name for name, _ in stack.calls] == ["compare", "gate", "register", "render"]
 
 
 def test_the_second_event_of_an_evaluation_does_nothing(stack: Stack) -> None:
@@ -260,7 +293,13 @@ def test_any_number_of_steps_and_endpoints_is_told(
 
 
 @pytest.mark.parametrize(
-    ("broken", "state"), [("compare", "CompareModels"), ("register", "RegisterModel"), ("render", "RenderReport")]
+    ("broken", "state"),
+    [
+        ("compare", "CompareModels"),
+        ("gate", "CheckGate"),
+        ("register", "RegisterModel"),
+        ("render", "RenderReport"),
+    ],
 )
 def test_what_cannot_be_concluded_is_a_failed_evaluation_and_a_failed_execution(
     stack: Stack, broken: str, state: str

@@ -244,8 +244,6 @@ NOT_YET = [
     ("metric: factual_knowledge", "weights: {factual_knowledge: 1}", 28, "selection.weights"),
     ("metric: factual_knowledge", "constraints: [{metric: latency_ms, at_most: 9}]", 28, "selection.constraints"),
     ("metric: factual_knowledge", "objective: cost", 28, "selection.objective"),
-    ("confidence: 0.95", "baseline: small", 30, "gate.baseline"),
-    ("confidence: 0.95", "margin: 0.02", 30, "gate.margin"),
     (TAIL, "  shards: 2", 34, "limits.shards"),
     (TAIL, "  budget_usd: 20", 34, "limits.budget_usd"),
     (TAIL, "  timeout: 3600", 34, "limits.timeout"),

@@ -26,6 +26,7 @@ from assay.contracts.catalog import Record
 from assay.contracts.config import SuiteConfig, load_config
 from assay.contracts.errors import TransientError
 from assay.contracts.evaluation import EvaluationPaths
+from assay.contracts.gate import GateResult
 from assay.contracts.results import Comparison, Failure, Manifest, ModelOutcome, Response, ScoreRow, SourceObject
 from assay.inference.store import PartStore
 from assay.pipeline.plan import endpoint_name
@@ -47,6 +48,7 @@ models:
 algorithms: [FactualKnowledge]
 model_registry: {model_package_group_name: sums-group, model_package_group_description: Models that add.}
 """
+HANDLERS = ["compare_models", "check_gate", "register_model", "render_report", "release_endpoints"]
 RECORDS = [
     Record(id=f"r{number}", model_input=f"{number}+{number}?", target_output=str(2 * number)) for number in range(8)
 ]
@@ -125,7 +127,9 @@ def handler(name: str) -> Callable[[dict[str, Any]], dict[str, Any]]:
 
 
 def compared(evaluation: Storage) -> Comparison:
+    """Compared, and through the gate."""
     handler("compare_models")(REQUEST)
+    handler("check_gate")(REQUEST)
     return Comparison.model_validate_json(evaluation.read(PATHS.comparison))
 
 
@@ -169,7 +173,7 @@ def test_a_log_line_and_a_metric_tell_of_the_comparison_but_no_prompt(
 @pytest.mark.parametrize(
     "event", [{}, {**REQUEST, "evaluation_id": "../other"}, {**REQUEST, "suite": "a/b"}, {**REQUEST, "extra": 1}]
 )
-@pytest.mark.parametrize("name", ["compare_models", "register_model", "render_report", "release_endpoints"])
+@pytest.mark.parametrize("name", HANDLERS)
 def test_a_payload_that_names_no_evaluation_is_refused(aws: None, name: str, event: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         handler(name)(event)
@@ -246,7 +250,7 @@ def test_a_refused_group_is_no_package(evaluation: Storage) -> None:
 def test_properties_keep_to_sagemakers_alphabet_and_limits(evaluation: Storage) -> None:
     comparison = compared(evaluation)
     long = comparison.model_copy(update={"explanation": "word\n" * 1000})
-    item = registration(long, config=config(), manifest=manifest(evaluation), bucket="drops")
+    item = described(evaluation, long)
     assert len(item.properties) <= 50
     for key, value in item.properties.items():
         assert re.fullmatch(r"[\w .:/=+\-@]{1,128}", key)
@@ -258,16 +262,15 @@ def test_properties_keep_to_sagemakers_alphabet_and_limits(evaluation: Storage) 
 def test_a_comparison_without_winner_registers_nothing(evaluation: Storage) -> None:
     lost = compared(evaluation).model_copy(update={"winner": None})
     with pytest.raises(ValueError, match="no winner"):
-        registration(lost, config=config(), manifest=manifest(evaluation), bucket="drops")
+        described(evaluation, lost)
 
 
 def test_the_models_own_group_goes_before_the_suites(evaluation: Storage) -> None:
     text = CONFIG.replace(
         b"endpoint_name: shared}", b"endpoint_name: shared, register_config: {model_package_group_name: own}}"
     )
-    comparison = compared(evaluation)
-    item = registration(comparison, config=config(text), manifest=manifest(evaluation), bucket="drops")
-    assert item.group == "own"
+    compared(evaluation)
+    assert described(evaluation, settings=config(text)).group == "own"
 
 
 def config(text: bytes = CONFIG) -> SuiteConfig:
@@ -278,8 +281,18 @@ def manifest(evaluation: Storage) -> Manifest:
     return Manifest.model_validate_json(evaluation.read(PATHS.manifest))
 
 
-def described(evaluation: Storage) -> Registration:
-    return registration(compared(evaluation), config=config(), manifest=manifest(evaluation), bucket="drops")
+def described(
+    evaluation: Storage, comparison: Comparison | None = None, settings: SuiteConfig | None = None
+) -> Registration:
+    comparison = comparison or compared(evaluation)
+    return registration(
+        comparison,
+        config=settings or config(),
+        manifest=manifest(evaluation),
+        gate=GateResult.model_validate_json(evaluation.read(PATHS.gate)),
+        paths=PATHS,
+        now=datetime(2026, 11, 24, tzinfo=UTC),
+    )
 
 
 def refused(code: str, message: str) -> ClientError:
@@ -373,7 +386,7 @@ def test_a_missing_setting_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
         runtime.owner()
 
 
-@pytest.mark.parametrize("name", ["compare_models", "register_model", "render_report", "release_endpoints"])
+@pytest.mark.parametrize("name", HANDLERS)
 def test_a_handler_loads_without_any_environment(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     for variable in ("OWNER", "AWS_DEFAULT_REGION", "AWS_REGION", "POWERTOOLS_METRICS_NAMESPACE"):
         monkeypatch.delenv(variable, raising=False)

@@ -126,7 +126,7 @@ def test_what_may_pass_is_retried_and_what_was_rejected_never_is(path: Path, nam
 @pytest.mark.parametrize("path", MACHINES)
 def test_no_caught_error_of_the_success_branch_leads_back_to_it(path: Path) -> None:
     states = machine(path)["States"]
-    success = {"CompareModels", "CheckWinner", "RegisterModel", "RenderReport"} | {
+    success = {"CompareModels", "CheckWinner", "CheckGate", "CheckRegistrable", "RegisterModel", "RenderReport"} | {
         name for name in states if name.endswith("Completion")
     }
     for name in success & set(states):

@@ -88,6 +88,7 @@ def test_only_the_function_that_builds_pipelines_carries_the_sdk() -> None:
     assert layers == {
         "StartEvaluationFunction": ["AssayLayer", "SagemakerSdkLayer"],
         "CompareModelsFunction": ["AssayLayer", "StatisticsLayer"],
+        "CheckGateFunction": ["AssayLayer", "StatisticsLayer"],
         "RegisterModelFunction": ["AssayLayer"],
         "RenderReportFunction": ["AssayLayer", "StatisticsLayer"],
         "ReleaseEndpointsFunction": ["AssayLayer"],
@@ -334,6 +335,19 @@ def test_the_registry_may_do_each_thing_that_it_does() -> None:
     allowed = {action for policy in policies for item in policy["Statement"] for action in listed(item["Action"])}
     assert len(wanted) == 5
     assert wanted <= allowed
+
+
+def test_the_gate_may_look_at_the_champion_and_decide_nothing_about_it() -> None:
+    source = (PROJECT / "layers/assay/assay/aws/champions.py").read_text()
+    calls = {*re.findall(r"_client\.([a-z_]+)\(", source), *re.findall(r'get_paginator\("([a-z_]+)"\)', source)}
+    wanted = {f"sagemaker:{call.title().replace('_', '')}" for call in calls - {"get_paginator"}}
+    policies = FUNCTIONS["CheckGateFunction"]["Policies"]
+    allowed = {action for policy in policies for item in policy["Statement"] for action in listed(item["Action"])}
+    assert wanted == {action for action in allowed if action.startswith("sagemaker:")}
+
+
+def test_nobody_but_people_may_approve() -> None:
+    assert not [name for name, found in statements() if "sagemaker:UpdateModelPackage" in listed(found["Action"])]
 
 
 def test_nobody_may_delete_an_endpoint_that_assay_did_not_create() -> None:

@@ -8,14 +8,13 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Literal, Protocol, get_args
+from typing import Any, Protocol, get_args
 
 import boto3
 
 from assay.aws.faults import transient_faults
-from assay.aws.registry import metadata_value
+from assay.aws.package_metadata import Decision, decision_properties
 
-Decision = Literal["Approved", "Rejected"]
 LONGEST_NOTE = 1024
 
 
@@ -138,12 +137,6 @@ class Approvals:
         )
         found = answer["ModelPackageSummaryList"]
         return str(found[0]["ModelPackageArn"]) if found else None
-
-
-def decision_properties(decision: Decision, by: str, at: datetime) -> dict[str, str]:
-    """What goes into a package's metadata about a decision."""
-    moment = at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    return {"decision": decision, "decided_by": metadata_value(by), "decided_at": moment}
 
 
 def package_state(described: dict[str, Any]) -> PackageState:

@@ -10,6 +10,7 @@ from assay.aws.storage import ObjectNotFoundError, Storage
 from assay.contracts.catalog import Record
 from assay.contracts.config import SuiteConfig, load_config
 from assay.contracts.evaluation import EvaluationPaths
+from assay.contracts.gate import GateResult
 from assay.contracts.results import Comparison, Manifest, ModelOutcome, Response
 
 if TYPE_CHECKING:
@@ -29,6 +30,11 @@ class EvaluationFiles:
     def __init__(self, paths: EvaluationPaths, storage: Storage | None = None) -> None:
         self._paths = paths
         self._storage = storage if storage is not None else Storage(paths.bucket)
+
+    @property
+    def paths(self) -> EvaluationPaths:
+        """Where they lie."""
+        return self._paths
 
     @transient_faults()
     def config(self) -> SuiteConfig:
@@ -71,6 +77,13 @@ class EvaluationFiles:
         return {model.name: read_scores(self._storage, self._paths.scores(model.name)) for model in config.models}
 
     @transient_faults()
+    def scores_of(self, model: str) -> ScoreTable:
+        """The scores of one model; an empty table when it has none. Needs the statistics layer."""
+        from assay.scoring.score_files import read_scores
+
+        return read_scores(self._storage, self._paths.scores(model))
+
+    @transient_faults()
     def responses(self, config: SuiteConfig) -> dict[str, list[Response]]:
         """What each model answered."""
         from assay.inference.store import read_responses
@@ -91,6 +104,20 @@ class EvaluationFiles:
         body = comparison.model_dump_json(indent=1).encode()
         self._storage.write(self._paths.comparison, body, "application/json")
         return self._paths.uri(self._paths.comparison)
+
+    @transient_faults()
+    def gate(self) -> GateResult | None:
+        """What the gate found; None when there was no winner to hold against anything."""
+        try:
+            return GateResult.model_validate_json(self._storage.read(self._paths.gate))
+        except ObjectNotFoundError:
+            return None
+
+    @transient_faults()
+    def write_gate(self, result: GateResult) -> str:
+        """Keep what the gate found; its URI."""
+        self._storage.write(self._paths.gate, result.model_dump_json(indent=1).encode(), "application/json")
+        return self._paths.uri(self._paths.gate)
 
     @transient_faults()
     def write_report(self, page: str) -> str:

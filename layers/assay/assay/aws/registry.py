@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -12,14 +11,16 @@ from botocore.exceptions import ClientError
 
 from assay.aws.endpoints import OWNER_TAG, SUITE_TAG
 from assay.aws.faults import code_of, transient_faults
+from assay.aws.model_card import model_card
+from assay.aws.package_metadata import decision_properties, metadata_value
 from assay.contracts.config import SuiteConfig
 from assay.contracts.evaluation import EvaluationPaths
+from assay.contracts.gate import GateResult
 from assay.contracts.results import Comparison, Manifest, Mean
 
 EVALUATION_PROPERTY = "evaluation_id"
 OWNER_PROPERTY = "owner"
 LONGEST_DESCRIPTION = 1024
-LONGEST_PROPERTY = 256
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,8 @@ class Registration:
         properties: what a reader of the registry sees beside it: at most 50, values of at most 256 characters. The
             registry adds whose stack registered it.
         requested_at: when the evaluation was asked for; no package of it is older.
+        approval_status: `PendingManualApproval`, or `Approved` where the config asks nobody.
+        model_card: SageMaker's model card, as JSON.
     """
 
     evaluation_id: str
@@ -44,17 +47,31 @@ class Registration:
     metrics_uri: str
     properties: dict[str, str]
     requested_at: datetime
+    approval_status: str
+    model_card: str
 
 
-def registration(comparison: Comparison, *, config: SuiteConfig, manifest: Manifest, bucket: str) -> Registration:
+def registration(
+    comparison: Comparison,
+    *,
+    config: SuiteConfig,
+    manifest: Manifest,
+    gate: GateResult | None,
+    paths: EvaluationPaths,
+    now: datetime,
+) -> Registration:
     """What to register for a comparison.
 
+    Args:
+        now: when a package that nobody is asked about is approved.
+
     Raises:
-        ValueError: the comparison has no winner.
+        ValueError: the comparison has no winner, or the gate does not let it be registered.
     """
     if comparison.winner is None:
         raise ValueError(f"evaluation {comparison.evaluation_id} has no winner to register")
-    paths = EvaluationPaths(bucket=bucket, suite=comparison.suite, evaluation_id=comparison.evaluation_id)
+    if gate is None or not gate.may_register or gate.model != comparison.winner:
+        raise ValueError(f"evaluation {comparison.evaluation_id} has not passed its gate")
     section = config.model(comparison.winner)
     group = section.register_config.model_package_group_name if section.register_config else config.model_package_group
     described = config.model_registry.model_package_group_description if config.model_registry else ""
@@ -77,7 +94,15 @@ def registration(comparison: Comparison, *, config: SuiteConfig, manifest: Manif
         "comparison_uri": paths.uri(paths.comparison),
         "manifest_uri": paths.uri(paths.manifest),
         "report_uri": paths.uri(paths.report),
+        "gate": gate.outcome,
+        "gate_uri": paths.uri(paths.gate),
+        "champion_arn": None if gate.baseline is None else gate.baseline.model_package_arn,
+        "champion_verdict": gate.verdict,
+        "endpoint_name": ranked.outcome.endpoint_name if section.provider == "endpoint" else None,
     }
+    approved = gate.approved_at is not None
+    if approved:
+        properties |= decision_properties("Approved", f"gate.approve_at_confidence {gate.approved_at:g}", now)
     return Registration(
         evaluation_id=comparison.evaluation_id,
         suite=comparison.suite,
@@ -88,6 +113,8 @@ def registration(comparison: Comparison, *, config: SuiteConfig, manifest: Manif
         metrics_uri=paths.uri(paths.comparison),
         properties={key: metadata_value(value) for key, value in properties.items() if value is not None},
         requested_at=manifest.requested_at,
+        approval_status="Approved" if approved else "PendingManualApproval",
+        model_card=model_card(comparison, config=config, manifest=manifest, gate=gate, paths=paths),
     )
 
 
@@ -120,12 +147,13 @@ class ModelRegistry:
         reply = self._client.create_model_package(
             ModelPackageGroupName=item.group,
             ModelPackageDescription=item.description,
-            ModelApprovalStatus="PendingManualApproval",
+            ModelApprovalStatus=item.approval_status,
             SourceUri=item.source_uri,
             ModelMetrics={
                 "ModelQuality": {"Statistics": {"ContentType": "application/json", "S3Uri": item.metrics_uri}}
             },
             CustomerMetadataProperties={**item.properties, OWNER_PROPERTY: metadata_value(self._owner)},
+            ModelCard={"ModelCardContent": item.model_card, "ModelCardStatus": "PendingReview"},
             ClientToken=item.evaluation_id,
         )
         return str(reply["ModelPackageArn"])
@@ -171,9 +199,3 @@ def _numbers(mean: Mean) -> dict[str, Any]:
         "metric_records": mean.n,
         "metric_records_failed": mean.failed,
     }
-
-
-def metadata_value(value: Any) -> str:
-    """SageMaker's alphabet for metadata: letters, digits, spaces and `_.:/=+-@`."""
-    text = f"{value:.6g}" if isinstance(value, float) else str(value)
-    return re.sub(r"[^\w .:/=+\-@]", "_", text)[:LONGEST_PROPERTY]

@@ -48,8 +48,6 @@ NOT_YET = (
     NotYet("selection.weights", "weighing several scores"),
     NotYet("selection.constraints", "constraints on the choice"),
     NotYet("selection.objective", "choosing by an objective"),
-    NotYet("gate.baseline", "a gate against a baseline"),
-    NotYet("gate.margin", "a gate against a baseline"),
     NotYet("limits.shards", "splitting a catalog over parallel steps"),
     NotYet("limits.budget_usd", "a budget"),
     NotYet("limits.timeout", "a deadline for the whole evaluation"),

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from assay.contracts.config import SuiteName
 from assay.contracts.evaluation import EvaluationPaths
+from assay.contracts.gate import GateOutcome
 from assay.contracts.results import Contract, Verdict
 
 
@@ -39,6 +40,13 @@ class ComparisonReference(Contract):
     winner: str | None
     verdict: Verdict | None
     metric: str
+
+
+class GateReference(Contract):
+    """What `check_gate` answers."""
+
+    gate_uri: str
+    outcome: GateOutcome
 
 
 class RegistrationReference(Contract):

@@ -107,6 +107,7 @@ class SuiteConfig(Section):
         algorithms = list(enumerate(map(AlgorithmSection.short_form, _list(raw.get("algorithms")))))
         yield from _repeated("algorithms", "algorithm", [item for item in algorithms if isinstance(item[1], dict)])
         yield from _unknown_metric(raw.get("selection"), [item for _, item in algorithms])
+        yield from _gate_beyond_config(raw.get("gate"), models, templates, [item for _, item in algorithms])
 
     @property
     def suite(self) -> str:
@@ -122,11 +123,19 @@ class SuiteConfig(Section):
             first = self.algorithms[0].known
             score = next(iter(first.scores))
             return first.name, score, first.scores[score]
-        algorithm, _, score = self.selection.metric.rpartition(".")
+        return self.score(self.selection.metric)
+
+    def score(self, name: str) -> tuple[str, str, Direction]:
+        """The algorithm, score and direction of a score's name, with or without its algorithm."""
+        algorithm, _, score = name.rpartition(".")
         for item in self.algorithms:
             if score in item.known.scores and algorithm in ("", item.algorithm):
                 return item.algorithm, score, item.known.scores[score]
-        raise ValueError(f"no algorithm of this config gives the score {self.selection.metric!r}")
+        raise ValueError(f"no algorithm of this config gives the score {name!r}")
+
+    def algorithm(self, name: str) -> AlgorithmSection:
+        """The algorithm called `name`."""
+        return next(item for item in self.algorithms if item.algorithm == name)
 
     def model(self, name: str) -> ModelSection:
         """The model called `name`."""
@@ -242,23 +251,53 @@ def _contenders(models: list[tuple[int, dict[str, Any]]], templates: dict[str, A
 
 def _unknown_metric(selection: Any, algorithms: list[Any]) -> Iterator[Broken]:
     metric = selection.get("metric") if isinstance(selection, dict) else None
+    if isinstance(metric, str) and (message := _no_such_score(metric, algorithms)):
+        yield ("selection", "metric"), message
+
+
+def _gate_beyond_config(
+    gate: Any, models: list[tuple[int, dict[str, Any]]], templates: Any, algorithms: list[Any]
+) -> Iterator[Broken]:
+    """What a gate names and the config does not have: a model, a score."""
+    if not isinstance(gate, dict):
+        return
+    baseline, names = gate.get("baseline"), []
+    for name, model in ((model.get("name"), model) for _, model in models):
+        if isinstance(name, str):
+            is_asked = ModelSection.value_of(model, "provider") != "responses"
+            expands = is_asked and isinstance(templates, dict) and templates
+            names += [f"{name}--{template}" for template in templates] if expands else [name]
+    if isinstance(baseline, str) and names and baseline not in names:
+        yield (
+            ("gate", "baseline"),
+            f"no model of this config is called {baseline[:80]!r}{did_you_mean(baseline, names)}",
+        )
+    margins = gate.get("margins")
+    for name in margins if isinstance(margins, dict) else {}:
+        if isinstance(name, str) and (message := _no_such_score(name, algorithms)):
+            yield ("gate", "margins", name), message
+    for index, threshold in enumerate(_list(gate.get("thresholds"))):
+        metric = threshold.get("metric") if isinstance(threshold, dict) else None
+        if isinstance(metric, str) and (message := _no_such_score(metric, algorithms)):
+            yield ("gate", "thresholds", index, "metric"), message
+
+
+def _no_such_score(metric: str, algorithms: list[Any]) -> str | None:
+    """What is wrong with a score's name; None when it is known, or when the algorithms are not all known themselves."""
     items = [item if isinstance(item, dict) else {} for item in algorithms]
     found = [(known_algorithms().get(str(item.get("algorithm"))), item.get("parameters")) for item in items]
     known = [(whole, set_ if isinstance(set_, dict) else {}) for whole, set_ in found if whole is not None]
-    if not isinstance(metric, str) or not metric or len(known) < len(algorithms) or not known:
-        return
+    if not metric or len(known) < len(algorithms) or not known:
+        return None
     wanted, _, score = metric.rpartition(".")
     named = [(whole, set_) for whole, set_ in known if wanted in ("", whole.name)]
     if any(score in whole.with_parameters(set_).scores for whole, set_ in named):
-        return
-    path = ("selection", "metric")
+        return None
     for whole, _ in named:
         if score in whole.optional:
-            yield path, f"{whole.name} gives {score!r} only with `{'` or `'.join(whole.optional[score])}`"
-            return
+            return f"{whole.name} gives {score!r} only with `{'` or `'.join(whole.optional[score])}`"
         if score in whole.dataset_scores or score in whole.undirected:
-            yield path, f"{score!r} of {whole.name} belongs to the whole catalog, or has no better direction: no rank"
-            return
+            return f"{score!r} of {whole.name} belongs to the whole catalog, or has no better direction: no rank"
     scores = [score for whole, set_ in known for score in whole.with_parameters(set_).scores]
     message = f"no algorithm of this config gives the score {metric[:80]!r}{did_you_mean(score, scores)}"
-    yield path, f"{message}; there are: {', '.join(scores)}"
+    return f"{message}; there are: {', '.join(scores)}"

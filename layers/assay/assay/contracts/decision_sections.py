@@ -155,14 +155,51 @@ class SelectionSection(Section):
             yield ("weights",), "`metric` and `weights` exclude each other; write one of them"
 
 
+class ThresholdSection(Section):
+    """A bound on a winner's mean, whoever the champion is."""
+
+    metric: str = Field(min_length=1, description="A score's name, or `<algorithm>.<score>`.")
+    at_least: float | None = Field(None, description="Smallest mean allowed.")
+    at_most: float | None = Field(None, description="Largest mean allowed.")
+
+    @classmethod
+    def broken_rules(cls, raw: dict[str, Any]) -> Iterator[Broken]:
+        if raw.get("at_least") is None and raw.get("at_most") is None:
+            yield (), "a threshold needs `at_least` or `at_most`"
+
+
+DEFAULT_MARGIN = 0.05
+
+
 class GateSection(Section):
-    """What a winner must pass."""
+    """What a winner must pass to be registered."""
 
     baseline: ModelName | None = Field(
         None, description="The model that a winner may not be worse than; the approved champion when left out."
     )
     margin: Annotated[float, Field(ge=0)] | None = Field(
-        None, description="How much worse than the baseline still passes.", json_schema_extra={"unit": "of the metric"}
+        None,
+        description="The winner must be shown not to be worse than the baseline by this much, in the score that ranks "
+        f"the models: the worst that the interval of the difference allows is less. {DEFAULT_MARGIN} when left out.",
+        json_schema_extra={"unit": "of the metric"},
+    )
+    margins: dict[str, Annotated[float, Field(ge=0)]] = Field(
+        default_factory=dict,
+        description="Further scores in which it must not be worse, by their names, each with its own margin.",
+    )
+    thresholds: list[ThresholdSection] = Field(
+        default_factory=list, max_length=50, description="Bounds on its means, on the first run as on every other."
+    )
+    min_records: Annotated[int, Field(ge=1)] = Field(
+        30,
+        description="Records in common with the baseline that it takes. Fewer do not pass.",
+        json_schema_extra={"unit": "records"},
+    )
+    approve_at_confidence: Annotated[float, Field(ge=0.9, lt=1)] | None = Field(
+        None,
+        description="Approve a winner without asking anybody when it passes against a baseline at this level too. "
+        "Somebody is always asked when left out, and on the first run.",
+        json_schema_extra={"unit": "share"},
     )
     confidence: Annotated[float, Field(ge=0.5, lt=1)] = Field(
         0.95, description="Level of every interval.", json_schema_extra={"unit": "share"}
@@ -172,6 +209,11 @@ class GateSection(Section):
         description="Share of the records that a model may fail to answer and still be ranked.",
         json_schema_extra={"unit": "share"},
     )
+
+    @property
+    def margin_or_default(self) -> float:
+        """The margin of the score that ranks the models."""
+        return DEFAULT_MARGIN if self.margin is None else self.margin
 
 
 class LimitsSection(Section):

@@ -70,6 +70,10 @@ class EvaluationPaths:
         return f"{self.prefix}/comparison.json"
 
     @property
+    def gate(self) -> str:
+        return f"{self.prefix}/gate.json"
+
+    @property
     def report(self) -> str:
         return f"{self.prefix}/report.html"
 

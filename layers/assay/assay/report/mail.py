@@ -8,12 +8,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from assay.contracts.errors import Fault
+from assay.contracts.gate import GateResult
 from assay.contracts.results import Comparison, Mean, RankedModel
 from assay.decision.explanation import interval, points
 
 WIDTH = 78
 MAX_SUBJECT = 99
 MAX_FAULTS = 20
+MAX_REGRESSED = 10
 
 
 @dataclass(frozen=True)
@@ -30,28 +32,43 @@ class Mail:
 
 
 def completion_mail(
-    comparison: Comparison, *, report_uri: str, comparison_uri: str, model_package_arn: str | None
+    comparison: Comparison,
+    *,
+    report_uri: str,
+    comparison_uri: str,
+    model_package_arn: str | None,
+    gate: GateResult | None = None,
+    gate_uri: str | None = None,
 ) -> Mail:
-    """The verdict, the ranking and where to approve.
+    """The verdict, what the gate found, the ranking, and how to approve.
 
     Args:
         model_package_arn: the registered winner; None when nothing was registered.
+        gate: what the winner was held against; None when there is no winner.
     """
     winner = comparison.winner
+    stopped = gate is not None and not gate.may_register
     if winner is None:
         headline = "no model is chosen"
+    elif stopped:
+        headline = f"{winner} is stopped by the gate"
     elif comparison.verdict in ("better", None):
         headline = f"{winner} is chosen"
     else:
         headline = f"{winner} is chosen, within the noise"
-    parts = [
-        _wrap(comparison.explanation),
-        _ranking(comparison),
-        _links(("Report", report_uri), ("Comparison", comparison_uri)),
-        _wrap(_next_step(comparison, model_package_arn)),
-    ]
+    parts = [_wrap(comparison.explanation)]
+    if gate is not None:
+        parts.append(_wrap(gate.explanation))
+        if stopped and gate.regressed:
+            parts.append(_regressed(gate))
+    links = [("Report", report_uri), ("Comparison", comparison_uri)]
+    if gate_uri is not None:
+        links.append(("Gate", gate_uri))
+    parts += [_ranking(comparison), _links(*links), _wrap(_next_step(comparison, model_package_arn, gate))]
     if model_package_arn is not None:
-        parts += [_how_to_decide(comparison.evaluation_id), _links(("Model package", model_package_arn))]
+        if gate is None or gate.approved_at is None:
+            parts.append(_how_to_decide(comparison.evaluation_id))
+        parts.append(_links(("Model package", model_package_arn)))
     parts.append(_links(("Evaluation", comparison.evaluation_id)))
     return Mail(subject=_subject(f"Assay: {comparison.suite}: {headline}"), text=_body(parts))
 
@@ -100,12 +117,32 @@ def _points(item: RankedModel, mean: Mean) -> str:
     return f"{points(mean.value):>5}{interval(mean.low, mean.high)} of {mean.n:,}{failed}{eligible}"
 
 
-def _next_step(comparison: Comparison, model_package_arn: str | None) -> str:
+def _regressed(gate: GateResult) -> str:
+    """The first records that got worse: ids and scores, never a prompt or a response."""
+    shown = gate.regressed[:MAX_REGRESSED]
+    lines = [_wrap(f"{gate.regressed_total:,} record{'' if gate.regressed_total == 1 else 's'} got worse:")]
+    for item in shown:
+        after = "no score" if item.after is None else points(item.after)
+        category = "" if item.category is None else f" ({item.category})"
+        lines.append(_bullet(f"{item.record_id}{category}: {points(item.before)} -> {after}"))
+    if gate.regressed_total > len(shown):
+        lines.append(f"  ... and {gate.regressed_total - len(shown):,} more in the gate's file")
+    return "\n".join(lines)
+
+
+def _next_step(comparison: Comparison, model_package_arn: str | None, gate: GateResult | None) -> str:
     winner = comparison.winner
     if winner is None:
         return "Nothing was registered. The report says why; mend what it names and upload the config again."
+    if gate is not None and not gate.may_register:
+        return (
+            f"{winner} was not registered, and what is approved stays approved. The gate's file lists every check and "
+            "every record that got worse; the responses to them lie beside it."
+        )
     if model_package_arn is None:
         return f"{winner} was not registered. Open the report before you use it."
+    if gate is not None and gate.approved_at is not None:
+        return f"{winner} is approved: the config asks nobody where the gate is passed as surely as this."
     waits = f"{winner} waits for approval in the SageMaker Model Registry."
     if comparison.verdict in ("better", None):
         return waits
