@@ -30,10 +30,10 @@ class NotYet:
     when: Callable[[Any], bool] | None = None
 
 
-def _asks_again(value: Any) -> bool:
+def _asks_otherwise(value: Any) -> bool:
     name = value.get("algorithm") if isinstance(value, dict) else value
     known = known_algorithms().get(name) if isinstance(name, str) else None
-    return known is not None and not known.needs.isdisjoint(("second_answers", "log_probabilities", "judge"))
+    return known is not None and not known.needs.isdisjoint(("log_probabilities", "judge"))
 
 
 NOT_YET = (
@@ -44,7 +44,7 @@ NOT_YET = (
     NotYet("models.*.deployment_config.instance_type", "falling back on another instance type",
            lambda value: isinstance(value, list) and len(value) > 1),
     NotYet("models.*.finetuning_config|finetuning", "fine-tuning"),
-    NotYet("algorithms.*", "asking a model more than once about a record", _asks_again),
+    NotYet("algorithms.*", "asking a model for log-probabilities, or a judge", _asks_otherwise),
     NotYet("selection.weights", "weighing several scores"),
     NotYet("selection.constraints", "constraints on the choice"),
     NotYet("selection.objective", "choosing by an objective"),

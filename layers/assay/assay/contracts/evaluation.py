@@ -86,6 +86,9 @@ class EvaluationPaths:
     def responses(self, name: str) -> str:
         return f"{self.model(name)}/responses/"
 
+    def second_answers(self, name: str) -> str:
+        return f"{self.model(name)}/second/"
+
     def scores(self, name: str) -> str:
         return f"{self.model(name)}/scores/"
 

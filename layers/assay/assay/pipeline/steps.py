@@ -12,7 +12,8 @@ import logging
 import random
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from assay.contracts.config import ModelSection, SuiteConfig, load_config
@@ -22,6 +23,8 @@ from assay.contracts.results import Failure, Manifest, ModelOutcome
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from assay.contracts.catalog import Record
+    from assay.pipeline.second_asking import Ask
     from assay.pipeline.workfiles import Workfiles
     from assay.scoring.assets import Folders
 
@@ -299,17 +302,21 @@ def _ask_and_score(
         failure = Failure(kind="NotConnected", reason=str(error))
         return ModelOutcome(model=model.name, status="failed", records=prepared["records"], failure=failure)
     template = model.evaluation_config.prompt_template
-    with Workfiles(storage, paths.catalog) as files:
-        started = time.monotonic()
+
+    def ask(records: Iterable[Record], prefix: str) -> None:
         ask_all(
-            files.records(),
+            records,
             model=asked,
             prompt_of=lambda record: render_prompt(template, record),
-            store=PartStore(storage, paths.responses(model.name)),
+            store=PartStore(storage, prefix),
             limits=config.limits,
         )
+
+    with Workfiles(storage, paths.catalog) as files:
+        started = time.monotonic()
+        ask(files.records(), paths.responses(model.name))
         wall_seconds = time.monotonic() - started
-        return _scored(paths, storage, config, model.name, files, deployed, wall_seconds)
+        return _scored(paths, storage, config, model.name, files, deployed, wall_seconds, ask)
 
 
 def _score_given(paths: EvaluationPaths, storage: Any, config: SuiteConfig, model_name: str) -> ModelOutcome:
@@ -330,12 +337,17 @@ def _scored(
     files: Workfiles,
     deployed: Deployed | None,
     wall_seconds: float | None,
+    ask: Ask | None = None,
 ) -> ModelOutcome:
-    """Score the responses in the catalog's order; memory holds a batch and 24 bytes a record."""
+    """Score the responses in the catalog's order; memory holds a batch and 24 bytes a record.
+
+    Args:
+        ask: asks the model about records, for algorithms that need second answers; None for one that is not asked.
+    """
     from assay.inference.kept import KeptResponses
     from assay.scoring.outcome import OutcomeTally
     from assay.scoring.score_files import write_score_tables
-    from assay.scoring.scoring import Scoring, labels_of, needs_catalog
+    from assay.scoring.scoring import Scoring, labels_of, needs_catalog, needs_second_answers
 
     tally = OutcomeTally()
     assets = _assets()
@@ -345,12 +357,20 @@ def _scored(
         for pairs in kept.joined(files.records()):
             for _, response in pairs:
                 tally.add(response)
-            yield scoring.score(pairs)
+            yield scoring.score(pairs, None if second is None else second.of([record for record, _ in pairs]))
 
     with (
+        ExitStack() as stack,
         KeptResponses(storage, paths.responses(model_name), files.path("responses.jsonl")) as kept,
         Scoring(config.algorithms, assets=assets, labels=labels, records=len(kept)) as scoring,
     ):
+        second = None
+        if ask is not None and needs_second_answers(config.algorithms):
+            from assay.pipeline.second_asking import SecondAsking
+
+            prefix = paths.second_answers(model_name)
+            second = stack.enter_context(SecondAsking(config.algorithms, storage, prefix, files.path("")))
+            second.ask(files.records, kept, ask)
         write_score_tables(storage, paths.scores(model_name), tables(kept, scoring))
         dataset_scores = scoring.dataset_scores()
     return tally.outcome(

@@ -185,6 +185,11 @@ def needs_catalog(algorithms: Iterable[AlgorithmSection]) -> bool:
     return any("catalog" in section.known.needs for section in algorithms)
 
 
+def needs_second_answers(algorithms: Iterable[AlgorithmSection]) -> bool:
+    """Whether an algorithm needs the model to be asked again (`SecondAnswers`)."""
+    return any("second_answers" in section.known.needs for section in algorithms)
+
+
 def labels_of(records: Iterable[Record]) -> tuple[str, ...]:
     """The different expected answers, in order of appearance. Memory holds them."""
     return tuple(dict.fromkeys(record.target_output for record in records))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from assay.scoring.fmeval.deferred import imports_deferred
+from assay.scoring.fmeval.deferred import SCIPY, imports_deferred
 from assay.scoring.scorer import ByFunction, OneByOne, Sample, Scored, Scorer, ScorerRequest, Unscored
 
 
@@ -22,7 +22,7 @@ def factual_knowledge(request: ScorerRequest) -> Scorer:
 
 def qa_accuracy(request: ScorerRequest) -> Scorer:
     """The transforms of QAAccuracy; BERTScore's only where the config asks for it."""
-    with imports_deferred():
+    with imports_deferred(first=SCIPY):
         from fmeval.eval_algorithms.qa_accuracy import QAAccuracyScores
 
     words = QAAccuracyScores(target_output_delimiter=request.delimiter)

@@ -23,6 +23,8 @@ from types import ModuleType
 from typing import Any
 
 _DEFERRED = ("boto3", "botocore", "pandas", "pyarrow", "ray", "sagemaker", "sklearn", "torch", "transformers")
+# NLTK imports it.
+SCIPY = ("scipy.stats",)
 _LOCK = threading.RLock()
 _REPLACED = ("boto3", "evaluate")
 _originals: dict[str, ModuleType] = {}
@@ -74,9 +76,16 @@ class _Finder(MetaPathFinder, Loader):
 
 
 @contextmanager
-def imports_deferred() -> Iterator[None]:
-    """While the block runs, importing fmeval loads none of its heavy libraries, and fetches nothing."""
+def imports_deferred(*, first: Sequence[str] = ()) -> Iterator[None]:
+    """While the block runs, importing fmeval loads none of its heavy libraries, and fetches nothing.
+
+    Args:
+        first: modules to load before, which look into others that are loaded and would take a stand-in for the thing.
+    """
     from assay.scoring.fmeval import metrics
+
+    for name in first:
+        importlib.import_module(name)
 
     with _LOCK:
         originals = {name: sys.modules[name] for name in _REPLACED if name in sys.modules}

@@ -7,11 +7,11 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from assay.scoring.assets import MissingAssetError
-from assay.scoring.fmeval.deferred import imports_deferred
+from assay.scoring.fmeval.deferred import SCIPY, imports_deferred
 from assay.scoring.fmeval.metrics import BertScore, bert_scorer
 from assay.scoring.scorer import ScorerRequest, UnscorableError
 
-with imports_deferred():
+with imports_deferred(first=SCIPY):
     from fmeval.constants import DatasetColumns
     from fmeval.eval_algorithms.helper_models.helper_model import BertscoreHelperModel
     from fmeval.transforms import summarization_accuracy_metrics

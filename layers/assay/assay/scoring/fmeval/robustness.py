@@ -15,10 +15,10 @@ import numpy as np
 
 from assay.scoring.fmeval import parts
 from assay.scoring.fmeval.classification import labels
-from assay.scoring.fmeval.deferred import imports_deferred
+from assay.scoring.fmeval.deferred import SCIPY, imports_deferred
 from assay.scoring.scorer import OneByOne, Sample, Scored, Scorer, ScorerRequest, Unscored
 
-with imports_deferred():
+with imports_deferred(first=SCIPY):
     from fmeval.eval_algorithms import classification_accuracy_semantic_robustness as of_classification
     from fmeval.eval_algorithms import general_semantic_robustness as of_anything
     from fmeval.eval_algorithms import qa_accuracy_semantic_robustness as of_answers
