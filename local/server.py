@@ -42,6 +42,7 @@ ADAPTERS = (
     "sagemaker_tags",
     "sagemaker_jumpstart",
     "sagemaker_endpoints",
+    "sagemaker_training",
     "sagemaker_runtime",
     "service_quotas",
     "sagemaker_model_packages",
@@ -68,7 +69,7 @@ def build(settings: Settings, listener: int | None = None) -> tuple[Cloud, BaseW
     first. The environment of this process is pointed at the local cloud, so that no client in it can reach another one.
     What handlers and steps left in their scratch folders when an earlier daemon was killed is deleted.
     """
-    for scratch in ("tmp", "steps"):
+    for scratch in ("tmp", "steps", "training", "endpoints"):
         shutil.rmtree(settings.home / scratch, ignore_errors=True)
     os.environ.update(settings.client_environment())
     os.environ["MOTO_PORT"] = str(settings.port)

@@ -19,6 +19,7 @@ UNCHECKED: tuple[Unchecked, ...] = (
         "stored, never evaluated: a missing permission shows only in AWS (sam validate and cfn-lint read them)",
     ),
     Unchecked("AWS's managed policies", "not attached to roles: they do not exist here"),
+    Unchecked("Training jobs: debugger and profiler settings", "kept; nothing is profiled on this machine"),
     Unchecked("Encryption: KMS keys, SSE settings", "stored; nothing is encrypted on this machine"),
     Unchecked(
         "Quotas and throttling of the services",

@@ -16,7 +16,6 @@ _PRETENDED = {
         "create_compilation_job",
         "create_hyper_parameter_tuning_job",
         "create_processing_job",
-        "create_training_job",
         "create_transform_job",
         "update_endpoint_weights_and_capacities",
     ),

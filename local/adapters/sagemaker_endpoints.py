@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import functools
+import shutil
 import socket
+import tarfile
 import threading
 import time
 from collections.abc import Iterable
+from pathlib import Path
 from subprocess import Popen
 from typing import Any
 
 import botocore.session
 import urllib3
+from botocore.exceptions import ClientError
 from moto.sagemaker import models
 
 from local.adapters import sagemaker_events
@@ -23,9 +27,11 @@ from local.adapters.sagemaker_actions import (
     invalid,
     refuse,
 )
-from local.adapters.sagemaker_jumpstart import MODEL_VARIABLE
+from local.adapters.sagemaker_jumpstart import MODEL_VARIABLE, content_bucket
+from local.clients import client
 from local.cloud import ACCOUNT_ID, Cloud, LocalCloudError, require
 from local.models.serve import BACKLOG
+from local.training import unpack
 
 FakeEndpoint = require(models, "FakeEndpoint")
 FakeEndpointConfig = require(models, "FakeEndpointConfig")
@@ -54,11 +60,14 @@ def endpoints_of(cloud: Cloud) -> Endpoints:
     return _INSTALLED[id(cloud)]
 
 
-@functools.lru_cache(maxsize=1)
-def instance_types() -> frozenset[str]:
-    """Return every instance type that SageMaker hosts on, as the SDK's own model of the API lists them."""
+@functools.lru_cache
+def instance_types(shape_name: str = "ProductionVariantInstanceType") -> frozenset[str]:
+    """Return every instance type that SageMaker hosts on, as the SDK's own model of the API lists them.
+
+    `TrainingInstanceType` lists those that it trains on.
+    """
     service = botocore.session.get_session().get_service_model("sagemaker")
-    shape: Any = service.shape_for("ProductionVariantInstanceType")
+    shape: Any = service.shape_for(shape_name)
     return frozenset(shape.enum)
 
 
@@ -71,18 +80,34 @@ def _validate_instance_type(_: Any, instance_type: str) -> None:
 
 
 class Host:
-    """The process behind an endpoint, and a pool of connections to it."""
+    """The process behind an endpoint, and a pool of connections to it.
 
-    def __init__(self, cloud: Cloud, model: str, name: str) -> None:
+    Args:
+        model: the server's name in local/models/serve.py.
+        artefact: what a training job made of the model, as an S3 URI; None for the model as it comes.
+
+    Raises:
+        ClientError: the artefact is not there.
+        tarfile.TarError: it is no archive.
+    """
+
+    def __init__(self, cloud: Cloud, model: str, name: str, artefact: str | None = None) -> None:
         self._cloud = cloud
         settings = cloud.settings
         self.log = settings.home / "logs/endpoints" / f"{name}.log"
+        self._folder = settings.home / "endpoints" / name
+        given: list[str | Path] = []
+        if artefact is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)
+            unpack(client(settings, "s3"), artefact, self._folder)
+            given = ["--artefact", self._folder]
         with socket.create_server((settings.host, 0), backlog=BACKLOG) as listener:
             self.process: Popen[bytes] = cloud.spawn(
                 [
                     settings.server_python,
                     *("-m", "local.models.serve", "--model", model, "--socket", str(listener.fileno())),
                     *("--cache", settings.project / ".assay/cache/models"),
+                    *given,
                 ],
                 environment={**settings.client_environment(), "PYTHONUNBUFFERED": "1"},
                 directory=settings.project,
@@ -109,6 +134,7 @@ class Host:
     def end(self) -> None:
         self._cloud.terminate(self.process)
         self.connections.close()
+        shutil.rmtree(self._folder, ignore_errors=True)
 
     def _last_line(self) -> str:
         lines = self.log.read_text(errors="replace").splitlines()
@@ -265,14 +291,17 @@ class Endpoints:
         """Bring an endpoint into service, or say why it cannot be; what was deleted meanwhile stays deleted."""
         name = endpoint.endpoint_name
         host, reason = None, None
-        model = self._served_model(model_name)
+        model, artefact = self._served_model(model_name)
         if model is None:
             reason = f"model {model_name!r} is not one of the local JumpStart models"
         else:
-            with self._lock:
-                if endpoint.endpoint_status == "Creating":
-                    host = self._hosts[name] = Host(self._cloud, model, name)
-            reason = host.wait_until_healthy() if host else None
+            try:
+                with self._lock:
+                    if endpoint.endpoint_status == "Creating":
+                        host = self._hosts[name] = Host(self._cloud, model, name, artefact)
+                reason = host.wait_until_healthy() if host else None
+            except (ClientError, tarfile.TarError) as error:
+                reason = f"the model data {artefact} could not be fetched: {error}"
         with self._lock:
             if endpoint.endpoint_status != "Creating" or self._cloud.stopping.is_set():
                 return
@@ -288,13 +317,18 @@ class Endpoints:
             host.end()
         sagemaker_events.endpoint_changed(self._cloud, endpoint, endpoint.endpoint_status)
 
-    def _served_model(self, model_name: str) -> str | None:
+    def _served_model(self, model_name: str) -> tuple[str | None, str | None]:
+        """Return the server's name, and where its weights lie unless they are JumpStart's own, which are here."""
         model = backend(self._cloud)._models.get(model_name)
         if model is None:
-            return None
+            return None, None
         container: dict[str, Any] = model.primary_container or next(iter(model.containers), {})
         served = (container.get("Environment") or {}).get(MODEL_VARIABLE)
-        return None if served is None else str(served)
+        source = (container.get("ModelDataSource") or {}).get("S3DataSource", {}).get("S3Uri")
+        data = container.get("ModelDataUrl") or source
+        if data is not None and data.startswith(f"s3://{content_bucket(self._cloud.settings.region)}/"):
+            data = None
+        return served, data
 
     def _end(self, endpoint: Any) -> None:
         with self._lock:

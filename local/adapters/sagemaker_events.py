@@ -66,6 +66,22 @@ def step_changed(cloud: Cloud, execution: Execution, run: StepRun, previous: str
     )
 
 
+def training_job_changed(cloud: Cloud, description: dict[str, Any], tags: list[dict[str, str]]) -> None:
+    """Tell of a training job in the words of DescribeTrainingJob, times in milliseconds since 1970."""
+    detail = {**_in_milliseconds(description), "Tags": {tag["Key"]: tag["Value"] for tag in tags}}
+    emit(cloud, "SageMaker Training Job State Change", detail, [description["TrainingJobArn"]])
+
+
+def _in_milliseconds(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return int(value.timestamp() * 1000)
+    if isinstance(value, dict):
+        return {key: _in_milliseconds(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_in_milliseconds(item) for item in value]
+    return value
+
+
 def endpoint_changed(cloud: Cloud, endpoint: Any, status: str) -> None:
     emit(
         cloud,

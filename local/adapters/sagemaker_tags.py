@@ -13,6 +13,7 @@ _HOLDERS = {
     "endpoint-config": "endpoint_configs",
     "pipeline": "pipelines",
     "model-package-group": "model_package_groups",
+    "training-job": "training_jobs",
 }
 
 

@@ -1,6 +1,6 @@
 """A model server, as SageMaker starts one behind an endpoint: `GET /ping` and `POST /invocations`.
 
-python -m local.models.serve --model smollm2-135m-instruct --port 8080 --cache DIR
+python -m local.models.serve --model smollm2-135m-instruct --port 8080 --cache DIR [--artefact DIR]
 
 Who starts it may hand over a listening socket in place of a port, which nobody can then take while the model loads.
 """
@@ -32,12 +32,14 @@ class Model(Protocol):
 def _smollm2(options: argparse.Namespace) -> Model:
     from local.models.smollm2 import SmolLM2
 
-    return SmolLM2(options.cache, options.threads)
+    return SmolLM2(options.cache, options.threads, options.artefact)
 
 
 def _nearest(options: argparse.Namespace) -> Model:
     from local.models.nearest import NearestNeighbour
 
+    if options.artefact is not None:
+        raise ValueError(f"{options.model} serves no artefact of a training job")
     return NearestNeighbour(options.facts, options.threads)
 
 
@@ -113,6 +115,7 @@ def main(arguments: list[str] | None = None) -> int:
     place.add_argument("--port", type=int)
     place.add_argument("--socket", type=int, help="descriptor of a socket that listens already")
     parser.add_argument("--cache", type=Path, default=Path(".assay/cache/models"))
+    parser.add_argument("--artefact", type=Path, help="folder with what a training job made of the model")
     parser.add_argument("--facts", type=Path, default=Path(__file__).with_name("facts.jsonl"))
     # Two threads beside another busy process wait for each other at every product: half the cores are faster.
     parser.add_argument("--threads", type=int, default=max(1, (os.cpu_count() or 1) // 2))

@@ -14,7 +14,7 @@ from transformers import AutoTokenizer, DynamicCache, LlamaForCausalLM
 
 from local.models.batching import Batcher, Work, shared_length
 from local.models.payload import Chat, PayloadError, Prompt, cut_at_stop
-from local.models.weights import smollm2_directory
+from local.models.weights import BASE_MODELS, smollm2_directory
 
 LONGEST_TEXT = 4096
 SHORTEST_PREFIX = 16
@@ -36,11 +36,19 @@ class _Row:
 class SmolLM2:
     """Answers prompts; `answer` may be called from many threads, which then share passes over the weights."""
 
-    def __init__(self, cache: Path, threads: int) -> None:
+    def __init__(self, cache: Path, threads: int, adapter: Path | None = None) -> None:
+        """Load the weights, with what fine-tuning made of them where `adapter` is a folder that it left.
+
+        Raises:
+            ValueError: the adapter belongs to another model.
+            OSError: the folder holds no adapter.
+        """
         torch.set_num_threads(threads)
         directory = smollm2_directory(cache)
         self._tokenizer: Any = AutoTokenizer.from_pretrained(directory)
         self._model: Any = LlamaForCausalLM.from_pretrained(directory, dtype=torch.float32).eval()
+        if adapter is not None:
+            self._model = with_adapter(self._model, adapter)
         # The package's tokenizer file names the first chat marker as the end of text; the model ends with the second.
         self._end: int = self._tokenizer.convert_tokens_to_ids("<|im_end|>")
         self._ends = frozenset({self._end, self._tokenizer.convert_tokens_to_ids("<|endoftext|>")})
@@ -154,6 +162,16 @@ class SmolLM2:
         cache = DynamicCache()
         self._model(input_ids=torch.tensor([tokens]), past_key_values=cache, use_cache=True, logits_to_keep=1)
         return [(layer.keys, layer.values) for layer in cache.layers]
+
+
+def with_adapter(model: Any, folder: Path) -> Any:
+    """Return the model with a LoRA adapter's weights added to its own, so that it answers as fast as before."""
+    from peft import PeftConfig, PeftModel
+
+    base = PeftConfig.from_pretrained(folder).base_model_name_or_path
+    if base not in BASE_MODELS:
+        raise ValueError(f"the adapter belongs to {base!r}, not to one of {', '.join(sorted(BASE_MODELS))}")
+    return PeftModel.from_pretrained(model, folder).merge_and_unload().eval()
 
 
 def _sampler(work: Work) -> torch.Generator | None:

