@@ -19,6 +19,7 @@ from assay.contracts.contenders import contenders
 from assay.contracts.errors import RejectedError
 from assay.contracts.lanes import Quotas
 from assay.contracts.prices import Prices, bundled_prices, load_prices
+from assay.pipeline.budget import over_budget
 from assay.pipeline.estimate import Cost, Estimate, PredictedStep, estimate, workload
 from assay.pipeline.lanes import lane_limits
 from cli.files import read_config, read_records, unreadable
@@ -66,7 +67,8 @@ def as_values(prediction: Estimate) -> dict[str, Any]:
     values = dataclasses.asdict(prediction)
     prices = values.pop("prices")
     values["limits"] = [limit.model_dump() for limit in prediction.limits]
-    values["costs"] = [dataclasses.asdict(cost) | {"usd": cost.usd} for cost in prediction.costs]
+    for name, costs in (("costs", prediction.costs), ("token_costs", prediction.token_costs)):
+        values[name] = [dataclasses.asdict(cost) | {"usd": cost.usd} for cost in costs]
     totals = {"usd": prediction.usd, "known_usd": prediction.known_usd, "unpriced": list(prediction.unpriced)}
     prices = {key: prices[key] for key in ("as_of", "region", "source")} | {"currency": "USD"}
     return {"schema_version": "1", **values, **totals, "prices": prices}
@@ -191,6 +193,8 @@ def _costs(prediction: Estimate) -> Table:
     table = _table("costs", "for", "instances", "hours", "an hour", "USD")
     for cost in prediction.costs:
         table.add_row(*_cost(cost))
+    for tokens in prediction.token_costs:
+        table.add_row(f"tokens of {tokens.model}, at most", "-", "-", "-", usd(tokens.usd))
     return table
 
 
@@ -232,7 +236,7 @@ def plan(
 
     Times and prices are those of AWS. Where a stack is at hand (the running local cloud, or --profile, --stack), the
     latencies of the suite's last evaluations there are used.
-    Exit code: 0 planned, 1 the config or catalog has faults, 2 could not be done.
+    Exit code: 0 planned, 1 the config or catalog has faults or the budget is too small, 2 could not be done.
     """
     with told():
         target = local_target() if profile is None and stack is None else resolve(profile, stack)
@@ -241,3 +245,5 @@ def plan(
             typer.echo(json.dumps(as_values(prediction), indent=1, ensure_ascii=False))
         else:
             show(prediction, make_console())
+        if (fault := over_budget(prediction)) is not None:
+            raise refused(str(config), [fault], 1)

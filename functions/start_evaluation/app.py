@@ -83,6 +83,7 @@ def starter() -> EvaluationStarter:
         clock=lambda: datetime.now(UTC),
         new_id=lambda: uuid.uuid4().hex,
         quotas=ServiceQuotas(),
+        step_instance_type=runtime.step_instance_type(),
         versions={
             "assay": assay.__version__,
             "python": platform.python_version(),

@@ -91,6 +91,15 @@ def test_a_plan_needs_no_stack_and_tells_steps_calls_time_and_cost(folder: Path)
     assert "a token is 4 characters" in result.stdout
 
 
+def test_a_plan_beyond_the_budget_is_shown_and_refused(folder: Path) -> None:
+    config = folder / "configs" / "capitals.yaml"
+    config.write_text(f"{config.read_text()}\nlimits: {{budget_usd: 0.001}}\n")
+    result = run("plan", "configs/capitals.yaml")
+    assert result.exit_code == 1
+    assert "cost  about $" in result.stdout
+    assert "limits.budget_usd: the evaluation would cost about" in result.output
+
+
 def test_what_is_printed_is_the_same_whatever_the_width_of_a_terminal(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -245,9 +245,7 @@ NOT_YET = [
     ("metric: factual_knowledge", "constraints: [{metric: latency_ms, at_most: 9}]", 28, "selection.constraints"),
     ("metric: factual_knowledge", "objective: cost", 28, "selection.objective"),
     (TAIL, "  shards: 2", 34, "limits.shards"),
-    (TAIL, "  budget_usd: 20", 34, "limits.budget_usd"),
     (TAIL, "  timeout: 3600", 34, "limits.timeout"),
-    (TAIL, f"{TAIL}\npricing: {{instances: {{ml.m5.xlarge: 0.2}}}}", 35, "pricing"),
     (TAIL, f"{TAIL}\njudge: {{endpoint_name: judge}}", 35, "judge"),
     (TAIL, f"{TAIL}\nnotify: {{emails: [a@example.com]}}", 35, "notify"),
 ]  # fmt: skip
@@ -274,7 +272,7 @@ models:
   - {name: twin, provider: endpoint, endpoint_name: e, model_version: "1"}
 algorithms: [FactualKnowledge]
 selection: {metric: f1_score}
-limits: {concurrency: .nan, budget_usd: 3}
+limits: {concurrency: .nan, timeout: 300}
 judge: 4
 """
     assert [(fault.line, fault.key) for fault in refused(text).faults] == [
@@ -291,7 +289,7 @@ judge: 4
         (8, "models[2].model_version"),
         (10, "selection.metric"),
         (11, "limits.concurrency"),
-        (11, "limits.budget_usd"),
+        (11, "limits.timeout"),
         (12, "judge"),
         (12, "judge"),
     ]

@@ -132,8 +132,11 @@ def test_what_an_earlier_run_spent_is_not_there_any_more() -> None:
 
 def test_hours_are_paid_for_until_the_last_moment_that_a_request_may_take() -> None:
     hourly = Tariff(hourly_usd=3600.0)
-    assert Budget(60.0, hourly).reserve(0.0, seconds=60.0)
-    assert not Budget(59.9, hourly).reserve(0.0, seconds=60.0)
+    for usd, enough in ((60.0, True), (59.9, False)):
+        budget = Budget(usd, hourly)
+        budget.begin(1000.0)
+        budget.begin(1030.0)
+        assert budget.reserve(0.0, until=1060.0) is enough
 
 
 @settings(max_examples=40, deadline=None)

@@ -177,6 +177,30 @@ def test_a_config_starts_its_suite_when_its_catalog_is_there(world: World) -> No
     assert world.event("EvaluationStarted")["data"]["pipeline_execution_arn"] == result.execution_arn
 
 
+def test_an_evaluation_that_would_cost_more_than_its_budget_is_refused_by_the_key(world: World) -> None:
+    world.drop("catalogs/sums.jsonl", CATALOG)
+    [result] = world.drop("configs/sums.yaml", CONFIG + b"limits: {budget_usd: 0.0001}\n")
+    assert result.outcome == "rejected"
+    [(error, _)] = world.announcements.mails
+    [fault] = error.faults
+    assert (error.subject, fault.key) == ("configs/sums.yaml", "limits.budget_usd")
+    assert "the evaluation would cost about" in fault.message
+    assert world.pipelines.started == []
+
+
+PRICED = b"bedrock, model_id: x, evaluation_config: {inference_parameters: {maxTokens: 9}}"
+LIMITS = b"limits: {budget_usd: 500}\npricing: {tokens: {m: {input_usd: 1.0, output_usd: 2.0}}}\n"
+
+
+def test_a_budget_is_written_down_as_the_part_of_each_model(world: World) -> None:
+    world.drop("catalogs/sums.jsonl", CATALOG)
+    [result] = world.drop("configs/sums.yaml", CONFIG.replace(b"endpoint, endpoint_name: e", PRICED) + LIMITS)
+    text = world.bucket.read(f"evaluations/sums/{result.evaluation_id}/manifest.json")
+    allotments = Manifest.model_validate_json(text).allotments
+    assert allotments.keys() == {"m"}
+    assert 0 < allotments["m"] < 500
+
+
 def test_each_prompt_template_makes_a_contender_of_each_model(world: World) -> None:
     world.drop("catalogs/sums.jsonl", CATALOG)
     templates = b'sums.jsonl, prompt_templates: {plain: "$model_input", polite: "Please: $model_input"}'

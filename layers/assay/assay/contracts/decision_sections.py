@@ -240,7 +240,10 @@ class LimitsSection(Section):
         None, description="Parallel steps that a catalog is split over.", json_schema_extra={"unit": "steps"}
     )
     budget_usd: Usd | None = Field(
-        None, description="What an evaluation may cost; a dearer one is not started.", json_schema_extra={"unit": "USD"}
+        None,
+        description="What an evaluation may cost. One that is predicted to cost more is not started, and asking stops "
+        "before a model's part of it is passed.",
+        json_schema_extra={"unit": "USD"},
     )
     timeout: Annotated[int, Field(ge=60, le=2_419_200)] | None = Field(
         None, description="How long the whole evaluation may take.", json_schema_extra={"unit": "seconds"}

@@ -228,6 +228,7 @@ class Manifest(Contract):
         config, catalog: S3 URI, version id and SHA-256 of the files that asked for it.
         versions: versions of Assay and of the libraries and Python that ran it.
         lanes: how many of its endpoints might exist at the same time, and why so many.
+        allotments: what asking each model may cost, in USD by its name; empty without a budget.
     """
 
     schema_version: Literal["1"] = "1"
@@ -239,6 +240,7 @@ class Manifest(Contract):
     records: int
     versions: dict[str, str]
     lanes: tuple[LaneLimit, ...] = ()
+    allotments: dict[str, float] = Field(default_factory=dict)
     requested_by: dict[str, Any] = Field(default_factory=dict)
 
 

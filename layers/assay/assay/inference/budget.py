@@ -16,17 +16,19 @@ class Tariff:
     Attributes:
         input_usd, output_usd: a million tokens.
         longest_output: tokens that an answer has at most.
+        wrapping: bytes that a request has besides the prompt.
         hourly_usd: what an hour of the model costs, asked or not.
     """
 
     input_usd: float = 0.0
     output_usd: float = 0.0
     longest_output: int = 0
+    wrapping: int = 0
     hourly_usd: float = 0.0
 
     def worst_usd(self, prompt: str) -> float:
         """The most that one request can cost in tokens. No tokenizer makes more tokens of a text than it has bytes."""
-        size = len(prompt.encode("utf-8", "surrogatepass"))
+        size = self.wrapping + len(prompt.encode("utf-8", "surrogatepass"))
         return (size * self.input_usd + self.longest_output * self.output_usd) / PER_MILLION
 
     def usd(self, answer: Answer) -> float | None:
@@ -59,19 +61,26 @@ class Budget:
     spent_usd: float = 0.0
     reserved_usd: float = 0.0
     _under_way: int = 0
+    _began: float | None = None
+
+    def begin(self, now: float) -> None:
+        """Asking begins, by the runner's clock; hours count from the first time."""
+        if self._began is None:
+            self._began = now
 
     @property
     def idle(self) -> bool:
         """Whether no request is under way whose end could free money."""
         return self._under_way == 0
 
-    def reserve(self, worst_usd: float, seconds: float) -> bool:
+    def reserve(self, worst_usd: float, until: float) -> bool:
         """Set the cost of one request aside; False when the budget could be passed.
 
         Args:
             worst_usd: the most that the request can cost in tokens.
-            seconds: from the beginning of asking until the request must have ended.
+            until: when the request must have ended, by the runner's clock.
         """
+        seconds = until - (until if self._began is None else self._began)
         if self.spent_usd + self.reserved_usd + worst_usd + self.tariff.hours_usd(seconds) > self.usd:
             return False
         self.reserved_usd += worst_usd

@@ -129,6 +129,8 @@ def ask_all(
         Exception: whatever `records`, `prompt_of` or the store raise, after keeping what was answered.
     """
     started = clock()
+    if budget is not None:
+        budget.begin(started)
     run = _Run(
         records=iter(records),
         resumable=store.answered(),
@@ -141,7 +143,6 @@ def ask_all(
         clock=clock,
         sleep=sleep,
         rng=rng or random.Random(),  # noqa: S311 - jitter is no secret
-        started=started,
         end=started + limits.evaluate_seconds,
     )
     with signals_wait() as interruption:
@@ -202,7 +203,6 @@ class _Run:
     clock: Callable[[], float]
     sleep: Callable[[float], None] | None
     rng: random.Random
-    started: float
     end: float
     resumed: int = 0
     answered: int = 0
@@ -436,7 +436,7 @@ class _Run:
         task.worst_usd = budget.tariff.worst_usd(task.prompt)
         with self._changed:
             while not self._stopped:
-                if budget.reserve(task.worst_usd, task.end - self.started):
+                if budget.reserve(task.worst_usd, task.end):
                     return True
                 if budget.idle:
                     return False

@@ -10,6 +10,7 @@ from itertools import islice
 from typing import Protocol
 
 from assay.contracts.results import Response
+from assay.inference.budget import Tariff
 
 READ_AHEAD = 8
 _PART = re.compile(r"part-(\d+)\.jsonl$")
@@ -84,6 +85,15 @@ def written_responses(body: bytes) -> Iterator[tuple[int, int, Response]]:
         if line:
             yield offset, len(line), Response.model_validate_json(line)
         offset += len(line) + 1
+
+
+def spent_usd(objects: Objects, prefix: str, tariff: Tariff) -> float:
+    """What the responses below a prefix cost in tokens; a request whose cost is not known counts as its worst case."""
+    return sum(
+        tariff.worst_usd(response.prompt) * response.attempts if response.cost_usd is None else response.cost_usd
+        for body in part_bodies(objects, prefix)
+        for *_, response in written_responses(body)
+    )
 
 
 def read_responses(objects: Objects, prefix: str) -> Iterator[Response]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from assay.contracts.catalog import Record
 from assay.contracts.config import ModelSection, SuiteConfig
 from assay.contracts.lanes import LaneLimit
-from assay.contracts.prices import Prices
+from assay.contracts.prices import Prices, TokenPrice
 from assay.inference.prompts import render_prompt
 from assay.pipeline.lanes import Branch, Lane, pack
 from assay.pipeline.plan import PREPROCESS, PlannedEndpoint, PlannedModel, dependencies, plan, plan_given
@@ -145,6 +145,20 @@ class Cost:
 
 
 @dataclass(frozen=True)
+class TokenCost:
+    """Tokens of one model times price; `usd` is None where the price is not known."""
+
+    model: str
+    input_tokens: int
+    output_tokens_at_most: int
+    price: TokenPrice | None
+
+    @property
+    def usd(self) -> float | None:
+        return None if self.price is None else self.price.usd(self.input_tokens, self.output_tokens_at_most)
+
+
+@dataclass(frozen=True)
 class Estimate:
     """The whole prediction.
 
@@ -152,6 +166,7 @@ class Estimate:
         records: records in the catalog; `asked` of them are put to each model.
         lanes: endpoints that exist one after the other, and `limits`, which says why there are so many lanes.
         seconds: from the pipeline's start to its end, by the longest chain of steps.
+        budget_usd: what the config allows it to cost; None where it says nothing.
         assumptions: what was taken for granted, in sentences.
     """
 
@@ -165,13 +180,16 @@ class Estimate:
     limits: tuple[LaneLimit, ...]
     seconds: float
     costs: tuple[Cost, ...]
+    token_costs: tuple[TokenCost, ...]
+    budget_usd: float | None
     prices: Prices = field(repr=False)
     assumptions: tuple[str, ...] = ()
 
     @property
     def known_usd(self) -> float:
         """What those parts cost whose price is known."""
-        return sum(cost.usd for cost in self.costs if cost.usd is not None)
+        found = [*(cost.usd for cost in self.costs), *(cost.usd for cost in self.token_costs)]
+        return sum(usd for usd in found if usd is not None)
 
     @property
     def usd(self) -> float | None:
@@ -182,7 +200,7 @@ class Estimate:
     def unpriced(self) -> tuple[str, ...]:
         """Instance types without a known price, each once, and models whose tokens have none."""
         instances = [cost.instance_type for cost in self.costs if cost.usd is None]
-        tokens = [f"the tokens of {model.name}" for model in self.models if model.endpoint is None and model.calls]
+        tokens = [f"the tokens of {cost.model}" for cost in self.token_costs if cost.usd is None]
         return tuple(dict.fromkeys(instances + tokens))
 
 
@@ -262,6 +280,8 @@ def estimate(
         limits=tuple(limits),
         seconds=max(step.ends for step in steps),
         costs=tuple(_costs(config, endpoints, steps, step_instance_type, prices)),
+        token_costs=tuple(_token_costs(config, models, prices)),
+        budget_usd=config.limits.budget_usd,
         prices=prices,
         assumptions=tuple(_told(config, models, measured or {}, given, prices, asked, work.records, limits)),
     )
@@ -334,7 +354,7 @@ def _model(
     measured: Mapping[str, Measured],
     given: Assumptions,
 ) -> PredictedModel:
-    longest = _max_tokens(section)
+    longest = longest_output(section)
     known = measured.get(section.name)
     share = asked / work.records if work.records else 0.0
     return PredictedModel(
@@ -350,7 +370,8 @@ def _model(
     )
 
 
-def _max_tokens(section: ModelSection) -> int | None:
+def longest_output(section: ModelSection) -> int | None:
+    """Tokens that an answer has at most by the model's config; None where it says nothing."""
     parameters = section.evaluation_config.inference_parameters
     for key in MAX_TOKENS_KEYS:
         value = parameters.get(key)
@@ -438,6 +459,14 @@ def _costs(
             )
     hours = sum(step.seconds for step in steps) / 3600
     yield Cost("steps", step_instance_type, 1, hours, prices.of(step_instance_type))
+
+
+def _token_costs(config: SuiteConfig, models: Iterable[PredictedModel], prices: Prices) -> Iterable[TokenCost]:
+    """Of models that somebody else serves, and of others that the config has a price for."""
+    for model in models:
+        price = prices.of_tokens(model.name, config.model(model.name).model_id)
+        if model.calls and (model.endpoint is None or model.name in prices.own_tokens):
+            yield TokenCost(model.name, model.input_tokens, model.output_tokens_at_most, price)
 
 
 def _told(

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
-from assay.contracts.catalog import read_catalog
+from assay.contracts.catalog import Record, read_catalog
 from assay.contracts.catalog_needs import needs_of
 from assay.contracts.config import SuiteConfig, load_config
 from assay.contracts.contenders import contenders, dump_config
@@ -17,8 +17,10 @@ from assay.contracts.errors import Fault, RejectedError
 from assay.contracts.evaluation import EvaluationPaths, ObjectVersion, evaluation_id
 from assay.contracts.events import Detail
 from assay.contracts.lanes import LaneLimit
+from assay.contracts.prices import bundled_prices
 from assay.contracts.results import Manifest, SourceObject
-from assay.pipeline.estimate import plan_lanes
+from assay.pipeline.budget import allotments, over_budget
+from assay.pipeline.estimate import estimate, plan_lanes, workload
 from assay.pipeline.lanes import QuotaSource, lane_limits
 
 CONFIGS, CATALOGS, REJECTED = "configs/", "catalogs/", "rejected/"
@@ -80,6 +82,14 @@ class Started:
 
 
 @dataclass(frozen=True)
+class _Work:
+    """What a catalog comes to: its records, and what asking each model may cost where there is a budget."""
+
+    records: int
+    allotments: dict[str, float]
+
+
+@dataclass(frozen=True)
 class EvaluationStarter:
     """The use case. Everything that it touches comes in."""
 
@@ -91,6 +101,7 @@ class EvaluationStarter:
     new_id: Callable[[], str]
     quotas: QuotaSource
     versions: dict[str, str]
+    step_instance_type: str = "ml.m5.large"
 
     def handle(self, drop: ObjectVersion) -> list[Started]:
         """Start what a dropped config or catalog asks for; an evaluation for each suite it concerns."""
@@ -127,14 +138,26 @@ class EvaluationStarter:
                 return Started(outcome="waiting", suite=config.suite)
             catalog = self.store.latest(catalog_key)
         chunks = self.store.chunks(catalog.key, catalog.version_id)
-        records = sum(1 for _ in read_catalog(chunks, config.dataset, catalog.key, needs))
+        rows = read_catalog(chunks, config.dataset, catalog.key, needs)
+        limits = lane_limits(config, self.quotas)
+        work = self._weigh(config, rows, limits, config_version.key)
         identifier = evaluation_id(config_version, catalog)
         # Inside the lock, each holder its own: config and catalog that were dropped together are one evaluation, and
         # the later one finds it started.
         with self.log.lock(config.suite, self.new_id()):
             if not self.log.begin(identifier, suite=config.suite, bucket=self.store.bucket):
                 return Started(outcome="repeated", suite=config.suite, evaluation_id=identifier)
-            return self._start(config, text, identifier, config_version, catalog, records)
+            return self._start(config, text, identifier, config_version, catalog, work, limits)
+
+    def _weigh(self, config: SuiteConfig, rows: Iterable[Record], limits: tuple[LaneLimit, ...], key: str) -> _Work:
+        """Count the records, and hold what they will cost against the budget where there is one."""
+        if config.limits.budget_usd is None:
+            return _Work(sum(1 for _ in rows), {})
+        work = workload(config, rows)
+        prediction = estimate(config, work, bundled_prices(), step_instance_type=self.step_instance_type, limits=limits)
+        if (fault := over_budget(prediction)) is not None:
+            raise RejectedError(key, [fault])
+        return _Work(work.records, allotments(config, prediction))
 
     def _start(
         self,
@@ -143,10 +166,11 @@ class EvaluationStarter:
         identifier: str,
         config_version: ObjectVersion,
         catalog: ObjectVersion,
-        records: int,
+        work: _Work,
+        limits: tuple[LaneLimit, ...],
     ) -> Started:
         paths = EvaluationPaths(bucket=self.store.bucket, suite=config.suite, evaluation_id=identifier)
-        limits = lane_limits(config, self.quotas)
+        records = work.records
         manifest = Manifest(
             evaluation_id=identifier,
             suite=config.suite,
@@ -156,6 +180,7 @@ class EvaluationStarter:
             records=records,
             versions=self.versions,
             lanes=limits,
+            allotments=work.allotments,
         )
         self.store.write(paths.config, text, "application/yaml")
         self.store.write(paths.manifest, manifest.model_dump_json(indent=1).encode(), "application/json")

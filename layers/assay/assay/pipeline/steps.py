@@ -165,7 +165,7 @@ def evaluate(evaluation_uri: str, model_name: str, prepared: Prepared, deployed:
 
     Of a model that is not asked the catalog has the responses. `deployed` is None for one that needs no endpoint.
     """
-    paths, storage, _, config = _open(evaluation_uri)
+    paths, storage, manifest, config = _open(evaluation_uri)
     if not config.model(model_name).is_asked:
         outcome = _score_given(paths, storage, config, model_name)
     elif deployed is not None and deployed["failure"] is not None:
@@ -179,7 +179,7 @@ def evaluate(evaluation_uri: str, model_name: str, prepared: Prepared, deployed:
             failure=Failure(kind=failure["kind"], reason=failure["reason"]),
         )
     else:
-        outcome = _ask_and_score(paths, storage, config, config.model(model_name), deployed, prepared)
+        outcome = _ask_and_score(paths, storage, config, config.model(model_name), deployed, prepared, manifest)
     storage.write(paths.outcome(model_name), outcome.model_dump_json(indent=1).encode(), "application/json")
     return {"model": model_name, "status": outcome.status, "answered": outcome.answered, "failed": outcome.failed}
 
@@ -286,12 +286,16 @@ def _ask_and_score(
     model: ModelSection,
     deployed: Deployed | None,
     prepared: Prepared,
+    manifest: Manifest,
 ) -> ModelOutcome:
     from assay.aws.providers import Connection, connect
+    from assay.contracts.prices import bundled_prices
+    from assay.inference.budget import Budget
     from assay.inference.errors import NotConnectedError
     from assay.inference.prompts import render_prompt
     from assay.inference.runner import ask_all
-    from assay.inference.store import PartStore
+    from assay.inference.store import PartStore, spent_usd
+    from assay.pipeline.budget import tariff_of
     from assay.pipeline.workfiles import Workfiles
 
     endpoint = None if deployed is None else deployed["endpoint_name"]
@@ -302,6 +306,12 @@ def _ask_and_score(
         failure = Failure(kind="NotConnected", reason=str(error))
         return ModelOutcome(model=model.name, status="failed", records=prepared["records"], failure=failure)
     template = model.evaluation_config.prompt_template
+    tariff = tariff_of(config, model, bundled_prices())
+    allotment = manifest.allotments.get(model.name)
+    budget = None
+    if tariff is not None and allotment is not None:
+        prefixes = (paths.responses(model.name), paths.second_answers(model.name))
+        budget = Budget(allotment, tariff, sum(spent_usd(storage, prefix, tariff) for prefix in prefixes))
 
     def ask(records: Iterable[Record], prefix: str) -> None:
         ask_all(
@@ -310,6 +320,8 @@ def _ask_and_score(
             prompt_of=lambda record: render_prompt(template, record),
             store=PartStore(storage, prefix),
             limits=config.limits,
+            tariff=tariff,
+            budget=budget,
         )
 
     with Workfiles(storage, paths.catalog) as files:

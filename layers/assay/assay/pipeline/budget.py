@@ -1,0 +1,83 @@
+"""`limits.budget_usd`: whether an evaluation may start, and what asking each model may then cost. Pure."""
+
+from __future__ import annotations
+
+from assay.contracts.config import ModelSection, SuiteConfig
+from assay.contracts.errors import Fault
+from assay.contracts.prices import Prices
+from assay.inference.budget import Tariff
+from assay.pipeline.estimate import MAX_TOKENS_KEYS, Assumptions, Estimate, longest_output
+
+KEY = "limits.budget_usd"
+
+
+def over_budget(prediction: Estimate) -> Fault | None:
+    """Why an evaluation is not started; None when it has no budget or keeps it by the prediction.
+
+    What has no known price, or no known end, cannot be held to a budget, so it is a fault as well.
+    """
+    budget = prediction.budget_usd
+    if budget is None:
+        return None
+    if prediction.known_usd > budget:
+        found = f"the evaluation would cost about {prediction.known_usd:.2f} USD, and the budget is {budget:g} USD"
+        return Fault(f"{found}; `assay plan` shows what costs how much", key=KEY)
+    if prediction.unpriced:
+        missing = ", ".join(prediction.unpriced)
+        message = f"a budget needs the price of everything, and there is none of {missing}; `pricing` gives one"
+        return Fault(message, key=KEY)
+    paid = {cost.model for cost in prediction.token_costs}
+    endless = [m.name for m in prediction.models if m.name in paid and m.output_limit_from == "assumption"]
+    if endless:
+        message = f"a budget needs to know how long an answer may be: set {MAX_TOKENS_KEYS[1]!r} or its like of"
+        return Fault(f"{message} {', '.join(endless)}", key=KEY)
+    return None
+
+
+def allotments(config: SuiteConfig, prediction: Estimate) -> dict[str, float]:
+    """What asking each model may cost, in USD by its name; nothing without a budget.
+
+    Everything that the prediction names may cost as much more than predicted as the budget is larger than the
+    prediction. A model's part is that of its tokens, and of its endpoint's hours while its evaluate step runs.
+    """
+    budget = config.limits.budget_usd
+    if budget is None or prediction.known_usd <= 0:
+        return {}
+    scale = budget / prediction.known_usd
+    tokens = {cost.model: cost.usd or 0.0 for cost in prediction.token_costs}
+    seconds = {step.name: step.seconds for step in prediction.steps}
+    found = {}
+    for model in prediction.models:
+        hours = _hourly_usd(config.model(model.name), prediction.prices) * seconds[model.step] / 3600
+        if model.calls and (model.name in tokens or hours > 0):
+            found[model.name] = scale * (tokens.get(model.name, 0.0) + hours)
+    return found
+
+
+def tariff_of(config: SuiteConfig, model: ModelSection, prices: Prices) -> Tariff | None:
+    """What asking a model costs; None where nothing is known of it.
+
+    Args:
+        prices: those of the config come first.
+    """
+    known = prices.overridden(config.pricing)
+    tokens = known.of_tokens(model.name, model.model_id)
+    hourly = _hourly_usd(model, known)
+    if tokens is None and hourly == 0:
+        return None
+    longest = longest_output(model)
+    return Tariff(
+        input_usd=0.0 if tokens is None else tokens.input_usd,
+        output_usd=0.0 if tokens is None else tokens.output_usd,
+        longest_output=Assumptions().output_tokens if longest is None else longest,
+        wrapping=len(model.evaluation_config.model_dump_json()),
+        hourly_usd=hourly,
+    )
+
+
+def _hourly_usd(model: ModelSection, prices: Prices) -> float:
+    """An hour of the endpoint that an evaluation creates for the model."""
+    deployment = model.deployment_config
+    if deployment is None:
+        return 0.0
+    return (prices.of(deployment.preferred_instance_type) or 0.0) * deployment.num_instances

@@ -1,0 +1,88 @@
+"""The evaluate step keeps to a model's part of the budget, over restarts too."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from assay.aws import providers
+from assay.aws.storage import Storage
+from assay.contracts.catalog import Record
+from assay.contracts.evaluation import EvaluationPaths
+from assay.contracts.results import Manifest, ModelOutcome, SourceObject
+from assay.inference.runner import Answer
+from assay.inference.store import read_responses
+from assay.pipeline import steps
+
+CONFIG = b"""\
+pipeline: {name: sums}
+dataset: {input_data_location: sums.jsonl}
+models:
+  - name: m
+    provider: plugin
+    plugin_config: {name: paid}
+    evaluation_config: {inference_parameters: {max_tokens: 10}}
+algorithms: [FactualKnowledge]
+limits: {concurrency: 4, budget_usd: 1}
+pricing: {tokens: {m: {input_usd: 0, output_usd: 1000}}}
+"""
+PATHS = EvaluationPaths(bucket="drops", suite="sums", evaluation_id="0" * 32)
+
+
+class Paid:
+    """An answer has 10 tokens: a cent."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    def ask(self, prompt: str, *, deadline_seconds: float) -> Answer:
+        self.asked.append(prompt)
+        return Answer("4", 1.0, input_tokens=3, output_tokens=10)
+
+
+@pytest.fixture
+def storage(monkeypatch: pytest.MonkeyPatch) -> Iterator[Storage]:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "test")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    with mock_aws():
+        boto3.client("s3").create_bucket(Bucket="drops")
+        yield Storage("drops")
+
+
+def lay(storage: Storage, allotment: float) -> None:
+    source = SourceObject(uri="s3://drops/x", version_id=None, sha256="0" * 64)
+    manifest = Manifest(
+        evaluation_id=PATHS.evaluation_id,
+        suite="sums",
+        requested_at=datetime(2026, 1, 2, tzinfo=UTC),
+        config=source,
+        catalog=source,
+        records=20,
+        versions={},
+        allotments={"m": allotment},
+    )
+    records = [Record(id=str(number), model_input=f"{number}+1?", target_output="4") for number in range(20)]
+    storage.write(PATHS.manifest, manifest.model_dump_json().encode())
+    storage.write(PATHS.config, CONFIG)
+    storage.write(PATHS.catalog, "".join(f"{record.model_dump_json()}\n" for record in records).encode())
+
+
+def test_asking_stops_at_the_models_part_and_a_restart_has_only_what_is_left(
+    storage: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = Paid()
+    monkeypatch.setitem(providers.PROVIDERS, "plugin", lambda _section, _connection: model)
+    lay(storage, allotment=0.055)
+    for _ in range(2):
+        evaluated = steps.evaluate(PATHS.root, "m", {"records": 20}, None)
+        assert (evaluated["answered"], evaluated["failed"]) == (5, 15)
+    assert len(model.asked) == 5
+    outcome = ModelOutcome.model_validate_json(storage.read(PATHS.outcome("m")))
+    assert outcome.errors == {"BudgetExceeded": 15}
+    costs = [response.cost_usd for response in read_responses(storage, PATHS.responses("m"))]
+    assert sum(cost for cost in costs if cost is not None) == pytest.approx(0.05)
