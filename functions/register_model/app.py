@@ -24,13 +24,16 @@ def lambda_handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, 
     """Register the winner once, and answer with its package's ARN."""
     request = EvaluationReference.model_validate(event)
     files = EvaluationFiles(request.paths)
+    comparison = files.comparison()
+    endpoint = comparison.winning_endpoint
     item = registration(
-        files.comparison(),
+        comparison,
         config=files.config(),
         manifest=files.manifest(),
         gate=files.gate(),
         paths=request.paths,
         now=datetime.now(UTC),
+        served=None if endpoint is None else files.served(endpoint),
     )
     arn = ModelRegistry(runtime.owner()).register(item)
     metrics.add_metric("ModelsRegistered", MetricUnit.Count, 1)

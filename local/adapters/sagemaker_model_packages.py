@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from typing import Any
 
@@ -12,10 +13,22 @@ from local.adapters.sagemaker_actions import ConflictError, Request, answer, bac
 from local.cloud import Cloud, require
 
 ModelPackage = require(models, "ModelPackage")
+_described = require(ModelPackage, "gen_response_object")
 MOST_METADATA = 50
 LONGEST_KEY = 128
 LONGEST_VALUE = 256
 LONGEST_DESCRIPTION = 1024
+LONGEST_CARD = 100_000
+# "Model package model card schema" in the SageMaker Developer Guide; what stands in a section is not checked here.
+_CARD_SECTIONS = {
+    "model_overview",
+    "intended_uses",
+    "business_details",
+    "training_details",
+    "evaluation_details",
+    "additional_information",
+}
+_KEPT = ("SourceUri", "ModelCard", "SkipModelValidation")
 _CREATED_FROM = {
     "ModelPackageDescription": "model_package_description",
     "InferenceSpecification": "inference_specification",
@@ -43,6 +56,12 @@ def install(cloud: Cloud) -> None:
     answer("create_model_package", registry.create)
     answer("update_model_package", registry.update)
     answer("delete_model_package", registry.delete, missing_in_moto=True)
+
+    def described(self: Any) -> dict[str, Any]:
+        """What moto forgets of a package is described too."""
+        return {**_described(self), **getattr(self, "kept", {})}
+
+    ModelPackage.gen_response_object = described
 
 
 class Registry:
@@ -78,6 +97,7 @@ class Registry:
         state = backend(self._cloud)
         group = str(request["ModelPackageGroupName"]).rpartition("/")[2]
         _check_metadata(request.get("CustomerMetadataProperties", {}))
+        _check_card(request.get("ModelCard", {}).get("ModelCardContent"))
         token = request.get("ClientToken")
         with self._lock:
             for package in state.model_packages.values():
@@ -100,6 +120,7 @@ class Registry:
                 model_package_type="Versioned",
                 **given,
             )
+            package.kept = {key: given for key in _KEPT if (given := request.get(key)) is not None}
             state.model_packages[package.arn] = package
             state.model_package_name_mapping[package.arn] = package.arn
         sagemaker_events.model_package_changed(self._cloud, package, [])
@@ -163,3 +184,16 @@ def _check_metadata(metadata: dict[str, str]) -> None:
             raise invalid(f"Key {key!r} of CustomerMetadataProperties must have 1 to {LONGEST_KEY} characters")
         if not 1 <= len(value) <= LONGEST_VALUE:
             raise invalid(f"Value of {key!r} in CustomerMetadataProperties must have 1 to {LONGEST_VALUE} characters")
+
+
+def _check_card(content: str | None) -> None:
+    if content is None:
+        return
+    if len(content) > LONGEST_CARD:
+        raise invalid(f"ModelCardContent must not be longer than {LONGEST_CARD} characters")
+    try:
+        card = json.loads(content)
+    except json.JSONDecodeError as error:
+        raise invalid(f"ModelCardContent is not JSON: {error}") from error
+    if unknown := sorted(set(card) - _CARD_SECTIONS):
+        raise invalid(f"ModelCardContent has no section {', '.join(unknown)}")

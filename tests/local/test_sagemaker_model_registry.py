@@ -113,3 +113,17 @@ def test_the_same_token_registers_once_and_a_group_has_one_name(running: Running
     assert register(running, "once", ClientToken=token) == register(running, "once", ClientToken=token)
     with pytest.raises(ClientError, match="already exists"):
         running.aws("sagemaker").create_model_package_group(ModelPackageGroupName="once")
+
+
+def test_a_source_and_a_model_card_are_described_as_they_were_given(running: Running) -> None:
+    card = {"ModelCardContent": '{"model_overview": {"model_creator": "us"}}', "ModelCardStatus": "PendingReview"}
+    arn = register(running, "cards", SourceUri="s3://b/evaluations/faq/1", ModelCard=card)
+    description = running.aws("sagemaker").describe_model_package(ModelPackageName=arn)
+    assert (description["SourceUri"], description["ModelCard"]) == ("s3://b/evaluations/faq/1", card)
+
+
+@pytest.mark.parametrize("content", ["not json", '{"model_overvue": {}}', '"' + "x" * 100_000 + '"'])
+def test_a_card_that_sagemaker_could_not_read_is_refused(running: Running, content: str) -> None:
+    card = {"ModelCardContent": content, "ModelCardStatus": "Draft"}
+    with pytest.raises(ClientError, match="ModelCardContent"):
+        register(running, "cards-refused", ModelCard=card)

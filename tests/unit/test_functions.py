@@ -28,6 +28,7 @@ from assay.contracts.errors import TransientError
 from assay.contracts.evaluation import EvaluationPaths
 from assay.contracts.gate import GateResult
 from assay.contracts.results import Comparison, Failure, Manifest, ModelOutcome, Response, ScoreRow, SourceObject
+from assay.contracts.served_model import ServedModel
 from assay.inference.store import PartStore
 from assay.pipeline.plan import endpoint_name
 from assay.pipeline.release import release_all
@@ -199,6 +200,93 @@ def test_the_winner_is_registered_with_its_numbers_and_awaits_approval(evaluatio
     assert (properties["metric"], properties["metric_value"]) == ("FactualKnowledge.factual_knowledge", "1")
     group = sagemaker.describe_model_package_group(ModelPackageGroupName="sums-group")
     assert group["ModelPackageGroupDescription"] == "Models that add."
+
+
+SERVED = ServedModel(
+    image="123456789012.dkr.ecr.eu-west-1.amazonaws.com/serving:1",
+    model_data_url="s3://jumpstart/model.tar.gz",
+    environment={"SM_NUM_GPUS": "1"},
+    instance_type="ml.m5.xlarge",
+    training_job="pipelines-sums-good",
+)
+
+
+def with_endpoint(evaluation: Storage, name: str = "shared") -> None:
+    """The evaluation as it is when its models were asked through an endpoint."""
+    for model in ("good", "bad"):
+        outcome = ModelOutcome.model_validate_json(evaluation.read(PATHS.outcome(model)))
+        body = outcome.model_copy(update={"endpoint_name": name}).model_dump_json().encode()
+        evaluation.write(PATHS.outcome(model), body)
+    evaluation.write(PATHS.endpoint(name), SERVED.model_dump_json().encode())
+
+
+def test_a_winner_that_assay_deployed_is_registered_with_image_artefact_and_training_job(evaluation: Storage) -> None:
+    with_endpoint(evaluation)
+    compared(evaluation)
+    arn = handler("register_model")(REQUEST)["model_package_arn"]
+    package = boto3.client("sagemaker").describe_model_package(ModelPackageName=arn)
+    [container] = package["InferenceSpecification"]["Containers"]
+    assert (container["Image"], container["ModelDataUrl"]) == (SERVED.image, SERVED.model_data_url)
+    assert container["Environment"] == {"SM_NUM_GPUS": "1"}
+    properties = package["CustomerMetadataProperties"]
+    assert (properties["deployable"], properties["training_job"]) == ("True", "pipelines-sums-good")
+    item = registration(
+        Comparison.model_validate_json(evaluation.read(PATHS.comparison)),
+        config=config(),
+        manifest=manifest(evaluation),
+        gate=GateResult.model_validate_json(evaluation.read(PATHS.gate)),
+        paths=PATHS,
+        now=datetime(2026, 11, 24, tzinfo=UTC),
+        served=SERVED,
+    )
+    assert json.loads(item.model_card)["model_overview"]["model_artifact"] == ["s3://jumpstart/model.tar.gz"]
+
+
+def test_a_winner_behind_somebody_elses_endpoint_is_only_referred_to(evaluation: Storage) -> None:
+    text = CONFIG.replace(
+        b"{name: good, model_id: m1, deployment_config: {instance_type: ml.m5.large}, endpoint_name: shared}",
+        b"{name: good, provider: endpoint, endpoint_name: theirs-too}",
+    )
+    evaluation.write(PATHS.config, text)
+    with_endpoint(evaluation, "theirs-too")
+    compared(evaluation)
+    arn = handler("register_model")(REQUEST)["model_package_arn"]
+    package = boto3.client("sagemaker").describe_model_package(ModelPackageName=arn)
+    assert "InferenceSpecification" not in package
+    properties = package["CustomerMetadataProperties"]
+    assert (properties["deployable"], properties["endpoint_name"]) == ("False", "theirs-too")
+
+
+def test_an_artefact_that_may_not_be_registered_costs_no_registration(evaluation: Storage) -> None:
+    sent: list[dict[str, Any]] = []
+
+    class Picky:
+        def __getattr__(self, name: str) -> Any:
+            return getattr(boto3.client("sagemaker"), name)
+
+        def create_model_package(self, **request: Any) -> Any:
+            sent.append(request)
+            if "InferenceSpecification" in request:
+                raise refused("ValidationException", "Could not access model data")
+            return {"ModelPackageArn": "arn:package"}
+
+    item = _replaced(described(evaluation), served=SERVED)
+    assert ModelRegistry("assay-stack", Picky()).register(item) == "arn:package"
+    first, second = sent
+    assert second["SourceUri"] == item.source_uri
+    assert "Could not access model data" in second["CustomerMetadataProperties"]["not_deployable_because"]
+    assert second["ClientToken"] != first["ClientToken"]
+    assert len(second["ClientToken"]) <= 36
+
+
+@pytest.mark.filterwarnings("ignore:No application metrics to publish")  # Powertools', of what was refused
+def test_a_winner_that_the_gate_stopped_cannot_be_registered(evaluation: Storage) -> None:
+    compared(evaluation)
+    gate = GateResult.model_validate_json(evaluation.read(PATHS.gate))
+    evaluation.write(PATHS.gate, gate.model_copy(update={"outcome": "failed"}).model_dump_json().encode())
+    with pytest.raises(ValueError, match="has not passed its gate"):
+        handler("register_model")(REQUEST)
+    assert boto3.client("sagemaker").list_model_packages()["ModelPackageSummaryList"] == []
 
 
 def test_registering_again_gives_the_same_package(evaluation: Storage) -> None:

@@ -12,6 +12,7 @@ from assay.contracts.config import SuiteConfig, load_config
 from assay.contracts.evaluation import EvaluationPaths
 from assay.contracts.gate import GateResult
 from assay.contracts.results import Comparison, Manifest, ModelOutcome, Response
+from assay.contracts.served_model import ServedModel
 
 if TYPE_CHECKING:
     from assay.scoring.score_files import ScoreTable
@@ -110,6 +111,14 @@ class EvaluationFiles:
         """What the gate found; None when there was no winner to hold against anything."""
         try:
             return GateResult.model_validate_json(self._storage.read(self._paths.gate))
+        except ObjectNotFoundError:
+            return None
+
+    @transient_faults()
+    def served(self, endpoint: str) -> ServedModel | None:
+        """What an endpoint of the evaluation served, None where that is not known."""
+        try:
+            return ServedModel.model_validate_json(self._storage.read(self._paths.endpoint(endpoint)))
         except ObjectNotFoundError:
             return None
 

@@ -14,6 +14,7 @@ from assay.contracts.config import SuiteConfig
 from assay.contracts.evaluation import EvaluationPaths
 from assay.contracts.gate import GateResult
 from assay.contracts.results import Comparison, Manifest
+from assay.contracts.served_model import ServedModel
 
 LONGEST_CARD = 100_000
 _LONGEST_TEXT = 1024
@@ -29,9 +30,18 @@ PROVIDERS = {
 
 
 def model_card(
-    comparison: Comparison, *, config: SuiteConfig, manifest: Manifest, gate: GateResult, paths: EvaluationPaths
+    comparison: Comparison,
+    *,
+    config: SuiteConfig,
+    manifest: Manifest,
+    gate: GateResult,
+    paths: EvaluationPaths,
+    served: ServedModel | None = None,
 ) -> str:
     """The winner's model card as JSON, at most 100,000 characters.
+
+    Args:
+        served: what the winner can be deployed from, where that is known.
 
     Raises:
         ValueError: the card would be longer, which only a config with thousands of scores could bring about.
@@ -66,11 +76,11 @@ def model_card(
         "manifest": paths.uri(paths.manifest),
         "report": paths.uri(paths.report),
         "gate": paths.uri(paths.gate),
+        "training_job": (served.training_job or "") if served is not None else "",
     }
+    creator = f"{section.model_id or section.name}, {PROVIDERS[section.provider]}"
     card = {
-        "model_overview": {
-            "model_creator": _text(f"{section.model_id or section.name}, {PROVIDERS[section.provider]}")
-        },
+        "model_overview": {"model_creator": _text(creator), **_artefact(served)},
         "evaluation_details": [
             {
                 "name": _text(f"Assay {comparison.evaluation_id}"),
@@ -87,6 +97,13 @@ def model_card(
     if len(text) > LONGEST_CARD:
         raise ValueError(f"the model card of {ranked.model} has {len(text):,} characters, more than SageMaker takes")
     return text
+
+
+def _artefact(served: ServedModel | None) -> dict[str, list[str]]:
+    if served is None:
+        return {}
+    source = (served.model_data_source or {}).get("S3DataSource", {}).get("S3Uri")
+    return {"model_artifact": [uri for uri in (served.model_data_url, source) if uri is not None][:15]}
 
 
 def _text(text: str, longest: int = _LONGEST_TEXT) -> str:

@@ -17,10 +17,13 @@ from assay.contracts.config import SuiteConfig
 from assay.contracts.evaluation import EvaluationPaths
 from assay.contracts.gate import GateResult
 from assay.contracts.results import Comparison, Manifest, Mean
+from assay.contracts.served_model import ServedModel
 
 EVALUATION_PROPERTY = "evaluation_id"
 OWNER_PROPERTY = "owner"
 LONGEST_DESCRIPTION = 1024
+# Providers whose models Assay deploys itself, so that it knows what they are made of.
+DEPLOYABLE = ("jumpstart", "huggingface")
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,7 @@ class Registration:
         requested_at: when the evaluation was asked for; no package of it is older.
         approval_status: `PendingManualApproval`, or `Approved` where the config asks nobody.
         model_card: SageMaker's model card, as JSON.
+        served: what the package can be deployed from; None for a model that is only referred to.
     """
 
     evaluation_id: str
@@ -49,6 +53,7 @@ class Registration:
     requested_at: datetime
     approval_status: str
     model_card: str
+    served: ServedModel | None
 
 
 def registration(
@@ -59,11 +64,13 @@ def registration(
     gate: GateResult | None,
     paths: EvaluationPaths,
     now: datetime,
+    served: ServedModel | None = None,
 ) -> Registration:
     """What to register for a comparison.
 
     Args:
         now: when a package that nobody is asked about is approved.
+        served: what the winner's endpoint served.
 
     Raises:
         ValueError: the comparison has no winner, or the gate does not let it be registered.
@@ -100,6 +107,10 @@ def registration(
         "champion_verdict": gate.verdict,
         "endpoint_name": ranked.outcome.endpoint_name if section.provider == "endpoint" else None,
     }
+    if section.provider not in DEPLOYABLE:
+        # What somebody else serves is referred to; what is behind an endpoint is its owner's to register.
+        served = None
+    properties |= {"deployable": served is not None, "training_job": served.training_job if served else None}
     approved = gate.approved_at is not None
     if approved:
         properties |= decision_properties("Approved", f"gate.approve_at_confidence {gate.approved_at:g}", now)
@@ -114,8 +125,28 @@ def registration(
         properties={key: metadata_value(value) for key, value in properties.items() if value is not None},
         requested_at=manifest.requested_at,
         approval_status="Approved" if approved else "PendingManualApproval",
-        model_card=model_card(comparison, config=config, manifest=manifest, gate=gate, paths=paths),
+        model_card=model_card(comparison, config=config, manifest=manifest, gate=gate, paths=paths, served=served),
+        served=served,
     )
+
+
+def inference_specification(served: ServedModel) -> dict[str, Any]:
+    """What a package is deployed from, in CreateModelPackage's words."""
+    container: dict[str, Any] = {"Image": served.image}
+    if served.model_data_url is not None:
+        container["ModelDataUrl"] = served.model_data_url
+    elif served.model_data_source is not None:
+        container["ModelDataSource"] = served.model_data_source
+    if served.environment:
+        container["Environment"] = served.environment
+    found: dict[str, Any] = {
+        "Containers": [container],
+        "SupportedContentTypes": ["application/json"],
+        "SupportedResponseMIMETypes": ["application/json"],
+    }
+    if served.instance_type is not None:
+        found["SupportedRealtimeInferenceInstanceTypes"] = [served.instance_type]
+    return found
 
 
 class ModelRegistry:
@@ -141,20 +172,33 @@ class ModelRegistry:
         return self._registered(item) or self._create(item)
 
     def _create(self, item: Registration) -> str:
-        # No InferenceSpecification: it wants the image and the artefact of a model of the account, and the winner's are
-        # JumpStart's, released with its endpoint, or were never ours. A version with a SourceUri in its stead is what
-        # the SDK sends, too; no account has shown yet that it takes an S3 URI (docs/adr/0005).
+        if item.served is None:
+            return self._created(item, {"SourceUri": item.source_uri}, item.properties, item.evaluation_id)
+        try:
+            specification = inference_specification(item.served)
+            return self._created(item, {"InferenceSpecification": specification}, item.properties, item.evaluation_id)
+        except ClientError as error:
+            # An image or an artefact that may be served need not be one that may be registered.
+            if code_of(error) != "ValidationException":
+                raise
+            told = {"deployable": "False", "not_deployable_because": metadata_value(error)}
+            token = f"{item.evaluation_id}-ref"
+            return self._created(item, {"SourceUri": item.source_uri}, {**item.properties, **told}, token)
+
+    def _created(self, item: Registration, what: dict[str, Any], properties: dict[str, str], token: str) -> str:
+        # Without an InferenceSpecification a version has a SourceUri in its stead, as the SDK sends it; no account has
+        # shown yet that it takes the URI of a folder (docs/adr/0005).
         reply = self._client.create_model_package(
             ModelPackageGroupName=item.group,
             ModelPackageDescription=item.description,
             ModelApprovalStatus=item.approval_status,
-            SourceUri=item.source_uri,
             ModelMetrics={
                 "ModelQuality": {"Statistics": {"ContentType": "application/json", "S3Uri": item.metrics_uri}}
             },
-            CustomerMetadataProperties={**item.properties, OWNER_PROPERTY: metadata_value(self._owner)},
+            CustomerMetadataProperties={**properties, OWNER_PROPERTY: metadata_value(self._owner)},
             ModelCard={"ModelCardContent": item.model_card, "ModelCardStatus": "PendingReview"},
-            ClientToken=item.evaluation_id,
+            ClientToken=token,
+            **what,
         )
         return str(reply["ModelPackageArn"])
 

@@ -77,6 +77,9 @@ class EvaluationPaths:
     def report(self) -> str:
         return f"{self.prefix}/report.html"
 
+    def endpoint(self, name: str) -> str:
+        return f"{self.prefix}/endpoints/{name}.json"
+
     def model(self, name: str) -> str:
         return f"{self.prefix}/models/{name}"
 

@@ -220,6 +220,11 @@ class Comparison(Contract):
     verdict: Verdict | None
     explanation: str
 
+    @property
+    def winning_endpoint(self) -> str | None:
+        """The endpoint that the winner was asked through."""
+        return next((item.outcome.endpoint_name for item in self.models if item.model == self.winner), None)
+
 
 class Manifest(Contract):
     """`manifest.json`: what was evaluated, exactly, so that every number can be opened.

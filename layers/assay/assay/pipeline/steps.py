@@ -23,6 +23,7 @@ from assay.contracts.results import Failure, Manifest, ModelOutcome
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from assay.aws.storage import Storage
     from assay.contracts.catalog import Record
     from assay.pipeline.second_asking import Ask
     from assay.pipeline.workfiles import Workfiles
@@ -135,7 +136,7 @@ def deploy(
     from assay.contracts.errors import TransientError
     from assay.pipeline.plan import endpoint_name
 
-    paths, _, _, config = _open(evaluation_uri)
+    paths, storage, _, config = _open(evaluation_uri)
     model = config.model(model_name)
     name = endpoint_name(config, model, paths.evaluation_id)
     endpoints = Endpoints(owner)
@@ -157,7 +158,28 @@ def deploy(
     except (EndpointFailedError, TransientError) as error:
         logger.warning("endpoint %s is not usable: %s", name, error)
         deployed["failure"] = {"kind": "EndpointFailed", "reason": str(error)}
+        return deployed
+    _keep_served(paths, storage, name, training_job)
     return deployed
+
+
+def _keep_served(paths: EvaluationPaths, storage: Storage, endpoint: str, training_job: str | None) -> None:
+    """Write what the endpoint serves, so that the winner can be registered with it when the endpoint is gone.
+
+    Without it the winner is registered all the same, by reference.
+    """
+    from botocore.exceptions import ClientError
+
+    from assay.aws.served_models import served_model
+    from assay.contracts.errors import TransientError
+
+    try:
+        served = served_model(endpoint, training_job)
+    except (ClientError, TransientError) as error:
+        logger.warning("what endpoint %s serves is not known: %s", endpoint, error)
+        return
+    if served is not None:
+        storage.write(paths.endpoint(endpoint), served.model_dump_json(indent=1).encode(), "application/json")
 
 
 def evaluate(evaluation_uri: str, model_name: str, prepared: Prepared, deployed: Deployed | None) -> Evaluated:
