@@ -39,8 +39,10 @@ test-fast: setup ## only the tests that need no local cloud
 fuzz: setup ## put thousands of random configs and catalogs to the readers, and kill 120 runs at random points
 	ASSAY_FUZZ_EXAMPLES=5000 ASSAY_KILLS=60 $(BIN)/pytest tests/fuzz
 
-bench: setup ## measure how fast, and in how much memory, a catalog of a million records is checked
-	$(BIN)/python benchmarks/catalog.py
+BENCHMARKS ?= catalog throughput faults evaluate_step against_fmeval
+bench: setup ## measure everything anew and write docs/benchmarks.md (half an hour; BENCHMARKS="faults catalog" for some)
+	for name in $(BENCHMARKS); do echo "$$name"; $(BIN)/python -m benchmarks.$$name || exit 1; done
+	$(BIN)/python -m benchmarks.table
 
 check: setup build $(SAM)/.ready tools/node_modules/.ready ## the whole gate: lint, format, types, imports, template, state machines
 	$(BIN)/ruff check .

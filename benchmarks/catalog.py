@@ -11,23 +11,20 @@ import csv
 import gzip
 import io
 import json
-import platform
-import resource
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
 
 from assay.contracts.catalog import read_catalog
 from assay.contracts.catalog_needs import Need, Needs
 from assay.contracts.dataset import DatasetSection
+from benchmarks.measuring import peak_mb, write_results
 
-RESULTS = Path(__file__).parent / "results" / "catalog.json"
 FORMS = ("jsonl", "csv", "jsonl.gz", "csv.gz")
 PIECE = 262_144
 DATASET = DatasetSection(
@@ -66,20 +63,12 @@ def main() -> None:
                 f"{row['seconds']:>9}{row['peak_mb']:>9}",
                 flush=True,
             )
-    RESULTS.parent.mkdir(exist_ok=True)
-    found = {
-        "records": arguments.records,
-        "runs": arguments.runs,
-        "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "machine": machine(),
-        "forms": rows,
-    }
-    RESULTS.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    write_results("catalog", {"records": arguments.records, "runs": arguments.runs, "forms": rows})
 
 
 def measured(path: Path, form: str, runs: int) -> dict[str, Any]:
     """Medians over the runs, with the slowest and the fastest."""
-    command = [sys.executable, __file__, "--check", str(path)]
+    command = [sys.executable, "-m", "benchmarks.catalog", "--check", str(path)]
     found = [json.loads(subprocess.run(command, check=True, capture_output=True).stdout) for _ in range(runs)]  # noqa: S603
     speeds = [item["records"] / item["seconds"] for item in found]
     return {
@@ -100,9 +89,7 @@ def check(path: Path) -> dict[str, float]:
     with path.open("rb") as file:
         records = sum(1 for _ in read_catalog(pieces(file), DATASET, path.name, NEEDS))
     seconds = time.perf_counter() - started
-    unit = 1 if sys.platform == "darwin" else 1024
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
-    return {"records": records, "seconds": seconds, "peak_mb": peak}
+    return {"records": records, "seconds": seconds, "peak_mb": peak_mb()}
 
 
 def pieces(file: IO[bytes]) -> Iterator[bytes]:
@@ -133,17 +120,6 @@ def write(path: Path, records: int) -> None:
                 text.write(json.dumps(record, ensure_ascii=False) + "\n")
         text.flush()
         text.detach()
-
-
-def machine() -> dict[str, Any]:
-    """What the figures were measured on."""
-    model = platform.processor() or platform.machine()
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        names = [line for line in cpuinfo.read_text(encoding="utf-8").splitlines() if line.startswith("model name")]
-        if names:
-            model = f"{len(names)} x {names[0].partition(':')[2].strip()}"
-    return {"processor": model, "system": platform.system(), "python": platform.python_version()}
 
 
 if __name__ == "__main__":
