@@ -15,6 +15,7 @@ from cli.demo import run_demo
 from cli.output import TIMED_OUT, UNUSABLE, make_console
 from cli.plan import plan
 from cli.progress import TimedOutError
+from cli.rescore import rescore_command
 from cli.submit import submit
 from cli.suite_history import history
 from cli.validate import validate
@@ -32,6 +33,7 @@ errors = make_console(stderr=True)
 app.command()(validate)
 app.command()(plan)
 app.command()(submit)
+app.command("rescore")(rescore_command)
 app.command()(approve)
 app.command()(reject)
 app.command()(history)
