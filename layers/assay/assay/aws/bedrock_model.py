@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from assay.aws.service_model import errors_in_our_words, milliseconds_since, one_try_client, request_id_of
+from assay.aws.service_model import Clients, errors_in_our_words, milliseconds_since, request_id_of
 from assay.contracts.config import EvaluationSection
 from assay.contracts.provider_sections import BedrockSection
 from assay.inference.errors import ContentFilteredError, MalformedReplyError, UnavailableError
@@ -48,11 +48,15 @@ class BedrockModel:
                 "guardrailIdentifier": bedrock.guardrail_identifier,
                 "guardrailVersion": bedrock.guardrail_version,
             }
-        self._client = client or one_try_client(
-            "bedrock-runtime", connections=connections, request_seconds=request_seconds, region=bedrock.region
+        self._clients = Clients(
+            "bedrock-runtime",
+            connections=connections,
+            request_seconds=request_seconds,
+            region=bedrock.region,
+            client=client,
         )
 
-    def ask(self, prompt: str, *, deadline_seconds: float) -> Answer:  # noqa: ARG002 - the client bounds a call itself
+    def ask(self, prompt: str, *, deadline_seconds: float) -> Answer:
         """Send one request.
 
         Raises:
@@ -61,10 +65,11 @@ class BedrockModel:
             ModelAnswerError: Bedrock refuses this request, or the reply holds no text.
         """
         conversation = _conversation(messages_of(self._evaluation, prompt))
+        client = self._clients.within(deadline_seconds)
         started = time.perf_counter()
         with errors_in_our_words():
             try:
-                reply = self._client.converse(**self._request, **conversation)
+                reply = client.converse(**self._request, **conversation)
             except (ValueError, KeyError, TypeError) as error:
                 # botocore parses the body itself, and lets its parser's errors through.
                 raise MalformedReplyError(f"the reply cannot be read ({type(error).__name__})") from error

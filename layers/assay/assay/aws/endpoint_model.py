@@ -6,7 +6,7 @@ import json
 import time
 from typing import Any
 
-from assay.aws.service_model import errors_in_our_words, milliseconds_since, one_try_client, request_id_of
+from assay.aws.service_model import Clients, errors_in_our_words, milliseconds_since, request_id_of
 from assay.contracts.config import EvaluationSection
 from assay.inference.errors import MalformedReplyError
 from assay.inference.prompts import answer_text, encoded, request_body
@@ -51,11 +51,14 @@ class EndpointModel:
             )
         if inference_component is not None:
             self._request["InferenceComponentName"] = inference_component
-        self._client = client or one_try_client(
-            "sagemaker-runtime", connections=connections, request_seconds=min(request_seconds, _SILENCE_SECONDS)
+        self._clients = Clients(
+            "sagemaker-runtime",
+            connections=connections,
+            request_seconds=min(request_seconds, _SILENCE_SECONDS),
+            client=client,
         )
 
-    def ask(self, prompt: str, *, deadline_seconds: float) -> Answer:  # noqa: ARG002 - the client bounds a call itself
+    def ask(self, prompt: str, *, deadline_seconds: float) -> Answer:
         """Send one request.
 
         Raises:
@@ -63,9 +66,10 @@ class EndpointModel:
             ModelAnswerError: the model refuses this request, or its reply holds no text.
         """
         body = encoded(request_body(self._evaluation, prompt))
+        client = self._clients.within(deadline_seconds)
         started = time.perf_counter()
         with errors_in_our_words():
-            response = self._client.invoke_endpoint(**self._request, Body=body)
+            response = client.invoke_endpoint(**self._request, Body=body)
             received = response["Body"].read()
         latency_ms = milliseconds_since(started)
         request_id = request_id_of(response)

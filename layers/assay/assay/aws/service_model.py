@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import functools
+import math
+import threading
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -45,6 +48,49 @@ def one_try_client(service: str, *, connections: int, request_seconds: float, re
     )
     make: Any = boto3.client  # its stubs want a literal
     return make(service, region_name=region, config=settings)
+
+
+class Clients:
+    """Clients of one service, by how long a request may be silent; botocore sets that for a client and not for a call.
+
+    Each waits one and a half times as long as the one before it, and the last as long as a request may take. They are
+    made when they are needed first. Safe to share between threads.
+
+    Args:
+        connections: requests that may be under way at once.
+        request_seconds: how long a request may be silent at most.
+        client: stands for all of them.
+    """
+
+    def __init__(
+        self,
+        service: str,
+        *,
+        connections: int,
+        request_seconds: float,
+        region: str | None = None,
+        client: Any = None,
+    ) -> None:
+        self._make = functools.partial(one_try_client, service, connections=connections, region=region)
+        self._longest = request_seconds
+        self._lock = threading.Lock()
+        self._given = client
+        self._clients = {request_seconds: client or self._make(request_seconds=request_seconds)}
+
+    def within(self, seconds: float) -> Any:
+        """The one that gives up after so many seconds, or somewhat before; a second is the least."""
+        if self._given is not None:
+            return self._given
+        wait = self._longest
+        if seconds < wait:
+            wait = min(wait, 1.5 ** max(0, math.floor(math.log(max(seconds, 1.0), 1.5))))
+        found = self._clients.get(wait)
+        if found is None:
+            with self._lock:
+                found = self._clients.get(wait)
+                if found is None:
+                    found = self._clients[wait] = self._make(request_seconds=wait)
+        return found
 
 
 @contextlib.contextmanager
