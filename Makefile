@@ -12,13 +12,14 @@ BUILT := .aws-sam/build/template.yaml
 PIP := -m pip install --quiet --disable-pip-version-check
 # Another index or a wheel folder for torch, where the default one would bring a CUDA build.
 TORCH_ARGS ?=
+SEEDS ?= 0-199
 export SAM_CLI_TELEMETRY := 0
 export PIP_ROOT_USER_ACTION := ignore
 
 SOURCES := $(shell find functions layers statemachine -type f -not -name '*.pyc' 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test test-fast fuzz bench check format docs lock down clean
+.PHONY: help setup build demo test test-fast chaos fuzz bench check format docs lock down clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -35,6 +36,9 @@ test: setup build ## every test, end to end included, with the network cut off
 
 test-fast: setup ## only the tests that need no local cloud
 	$(BIN)/pytest tests/unit
+
+chaos: setup build ## 200 evaluations with a fault at a random point each; SEEDS=first-last for some of them
+	$(BIN)/python -m tests.end_to_end.chaos --seeds $(SEEDS)
 
 fuzz: setup ## put thousands of random configs and catalogs to the readers, and kill 120 runs at random points
 	ASSAY_FUZZ_EXAMPLES=5000 ASSAY_KILLS=60 $(BIN)/pytest tests/fuzz

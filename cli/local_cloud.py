@@ -56,8 +56,10 @@ class Stack:
         return answer
 
 
-def up(project: Path) -> Stack:
+def up(project: Path, *, time_scale: float = Settings.time_scale, warm_steps: bool = False) -> Stack:
     """Start the daemon unless it runs, and deploy what `sam build` made.
+
+    `time_scale` and `warm_steps` are those of `local.cloud.Settings`, for a daemon that is started.
 
     Raises:
         LocalCloudError: no build, something in it that the local cloud does not carry out, or a daemon that hangs.
@@ -68,7 +70,7 @@ def up(project: Path) -> Stack:
         raise LocalCloudError(
             "the local cloud runs and does not answer: `assay local logs` says more, `assay local down` ends it"
         )
-    settings = status.settings or daemon.up(project)
+    settings = status.settings or daemon.up(project, time_scale=time_scale, warm_steps=warm_steps)
     outputs = deploy.deploy(settings, parameters={"PythonVersion": f"{sys.version_info[0]}.{sys.version_info[1]}"})
     return Stack(settings, outputs, daemon.status(project).pid)
 

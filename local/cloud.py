@@ -66,6 +66,8 @@ class Settings:
         port: TCP port on 127.0.0.1 of the one HTTP front that speaks every AWS API.
         region: the AWS region that the cloud pretends to be.
         time_scale: factor on waiting times that are AWS's and not ours (polling, back-off); 1.0 is AWS's own pace.
+        warm_steps: steps' Python processes are forked from one that has imported the image's packages; cheaper, and
+            one thing more that is not as in AWS.
     """
 
     project: Path
@@ -73,6 +75,7 @@ class Settings:
     port: int
     region: str = "eu-west-1"
     time_scale: float = 1.0
+    warm_steps: bool = False
 
     @property
     def host(self) -> str:

@@ -38,6 +38,7 @@ class State:
     region: str
     time_scale: float
     started: float
+    warm_steps: bool = False
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ class Status:
     pid: int | None = None
 
 
-def up(project: Path, *, region: str = Settings.region, time_scale: float = 1.0) -> Settings:
+def up(project: Path, *, region: str = Settings.region, time_scale: float = 1.0, warm_steps: bool = False) -> Settings:
     """Start the daemon of `project` on a free port, wait until it answers, and return how to reach it.
 
     Raises:
@@ -76,9 +77,9 @@ def up(project: Path, *, region: str = Settings.region, time_scale: float = 1.0)
             raise LocalCloudError("the local cloud runs already; `assay local status` says where")
         end_left_over(home)
         with socket.create_server(("127.0.0.1", 0)) as listener:
-            settings = Settings(project.resolve(), home, int(listener.getsockname()[1]), region, time_scale)
+            settings = Settings(project.resolve(), home, int(listener.getsockname()[1]), region, time_scale, warm_steps)
             process = _start(settings, listener)
-        _write_state(home, State(process.pid, settings.port, region, time_scale, time.time()))
+        _write_state(home, State(process.pid, settings.port, region, time_scale, time.time(), warm_steps))
         deadline = time.monotonic() + _START_SECONDS
         while not _answers(settings.endpoint_url):
             if process.poll() is not None or time.monotonic() > deadline:
@@ -98,7 +99,7 @@ def status(project: Path) -> Status:
     state = _running(home)
     if state is None:
         return Status(None, healthy=False, seconds=0.0, home=home)
-    settings = Settings(project.resolve(), home, state.port, state.region, state.time_scale)
+    settings = Settings(project.resolve(), home, state.port, state.region, state.time_scale, state.warm_steps)
     return Status(settings, _answers(settings.endpoint_url), time.time() - state.started, home, state.pid)
 
 
@@ -152,6 +153,7 @@ def _start(settings: Settings, listener: socket.socket) -> subprocess.Popen[byte
         *("--project", str(settings.project), "--home", str(settings.home)),
         *("--port", str(settings.port), "--socket", str(listener.fileno())),
         *("--region", settings.region, "--time-scale", str(settings.time_scale)),
+        *(("--warm-steps",) if settings.warm_steps else ()),
     ]
     with log.open("ab") as sink:
         return subprocess.Popen(  # noqa: S603 - our own interpreter and module

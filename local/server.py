@@ -22,7 +22,7 @@ from moto.server import DomainDispatcherApplication, MotoRequestHandler, create_
 from werkzeug.serving import BaseWSGIServer, make_server
 from werkzeug.wrappers import Response
 
-from local import front
+from local import faults, front
 from local.cloud import Cloud, Settings
 from local.events import bus
 from local.functions.service import service
@@ -40,6 +40,7 @@ ADAPTERS = (
     "sns_mailbox",
     "step_functions",
     "sagemaker_tags",
+    "tagged_resources",
     "sagemaker_jumpstart",
     "sagemaker_endpoints",
     "sagemaker_training",
@@ -79,6 +80,7 @@ def build(settings: Settings, listener: int | None = None) -> tuple[Cloud, BaseW
     cloud = Cloud(settings)
     front.local_path("health", lambda _request: _json({"status": "ok", "pid": os.getpid()}))
     front.local_path("events", lambda _request: _json(bus.seen()))
+    faults.install()
     application = front.Front(DomainDispatcherApplication(create_backend_app))
     server = make_server(
         settings.host, settings.port, application, threaded=True, request_handler=QuietHandler, fd=listener
@@ -114,12 +116,18 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--socket", type=int, help="descriptor of a socket that listens on the port already")
     parser.add_argument("--region", default=Settings.region)
     parser.add_argument("--time-scale", type=float, default=Settings.time_scale)
+    parser.add_argument("--warm-steps", action="store_true")
     options = parser.parse_args(arguments)
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(KeyFormatter())
     logging.basicConfig(level=logging.INFO, handlers=[handler])
     settings = Settings(
-        options.project.resolve(), options.home.resolve(), options.port, options.region, options.time_scale
+        options.project.resolve(),
+        options.home.resolve(),
+        options.port,
+        options.region,
+        options.time_scale,
+        options.warm_steps,
     )
     cloud, server = build(settings, options.socket)
     ended = threading.Event()

@@ -30,6 +30,7 @@ from local.adapters.sagemaker_actions import (
 from local.adapters.sagemaker_jumpstart import MODEL_VARIABLE, content_bucket
 from local.clients import client
 from local.cloud import ACCOUNT_ID, Cloud, LocalCloudError, require
+from local.faults import FAULTS
 from local.models.serve import BACKLOG
 from local.training import unpack
 
@@ -159,10 +160,9 @@ class Quotas:
         """Refuse an endpoint as AWS does when its instances are more than the quota leaves."""
         instance_type, asked = variant["InstanceType"], int(variant["InitialInstanceCount"])
         used = sum(
-            int(item.production_variants[0]["InitialInstanceCount"])
+            item.instances
             for item in endpoints
-            if item.endpoint_status in ("Creating", "InService")
-            and item.production_variants[0]["InstanceType"] == instance_type
+            if item.endpoint_status in ("Creating", "InService") and item.instance_type == instance_type
         )
         if used + asked > self.of(instance_type):
             raise ResourceLimitExceededError(
@@ -267,6 +267,9 @@ class Endpoints:
                 tags=request.get("Tags"),
             )
             endpoint.endpoint_status = "Creating"
+            # What an endpoint shows of its variants says neither; its configuration may be gone before it.
+            (variant,) = config.production_variants
+            endpoint.instance_type, endpoint.instances = variant["InstanceType"], int(variant["InitialInstanceCount"])
             state.endpoints[name] = endpoint
         sagemaker_events.endpoint_changed(self._cloud, endpoint, "Creating")
         self._cloud.submit(self._start, endpoint, config.production_variants[0]["ModelName"])
@@ -292,7 +295,9 @@ class Endpoints:
         name = endpoint.endpoint_name
         host, reason = None, None
         model, artefact = self._served_model(model_name)
-        if model is None:
+        if (fault := FAULTS.take("endpoint", name)) is not None:
+            reason = fault.reason
+        elif model is None:
             reason = f"model {model_name!r} is not one of the local JumpStart models"
         else:
             try:

@@ -25,6 +25,7 @@ from local.cloud import Cloud, UnsupportedError
 from local.pipeline.definition import DefinitionError, Step, bind_parameters, read_definition
 from local.pipeline.execution import Execution, StepRun, new_execution_id
 from local.pipeline.job import Job
+from local.pipeline.warm import WarmPython
 
 CONCURRENT_STEPS = 4
 LONGEST_JOB_NAME = 63
@@ -49,6 +50,7 @@ class StepRunner:
 
     def __init__(self, cloud: Cloud, limit: int = CONCURRENT_STEPS) -> None:
         self._cloud = cloud
+        self._warm = WarmPython(cloud) if cloud.settings.warm_steps else None
         self._threads = ThreadPoolExecutor(limit, thread_name_prefix="step")
 
     def job(self, execution: Execution, step: Step, arguments: Mapping[str, Any], attempt: int) -> Job:
@@ -63,6 +65,9 @@ class StepRunner:
             directory=settings.home / "steps" / execution.id / f"{step.name}-{attempt}-{suffix}",
             log=settings.home / "logs/steps" / execution.id / f"{step.name}.log",
             cloud=self._cloud,
+            step=step.name,
+            execution=f"{execution.display_name} {execution.arn}",
+            warm=self._warm,
         )
 
     def work(self, work: Callable[[], None]) -> None:

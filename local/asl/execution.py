@@ -78,6 +78,8 @@ class Execution:
         self._history = History(log, now)
         self._trail = Trail(self._history)
         self._lifeline = Lifeline(seconds=machine.definition.get("TimeoutSeconds"))
+        self._line: Line | None = None
+        self.redrives = 0
         self._now = now
         self._on_change = on_change
         self._lock = threading.Lock()
@@ -92,12 +94,33 @@ class Execution:
         """Abort it, when it still runs."""
         self._finish(ABORTED, error=error, cause=cause)
 
+    def redrive(self) -> bool:
+        """Go on at the state that failed, with what it was given and the variables as they were.
+
+        False for an execution that runs or has succeeded. What a Parallel or a Map had done is done again, where AWS
+        goes on with the branches that failed.
+        """
+        with self._lock:
+            if self.status not in (FAILED, TIMED_OUT, ABORTED) or self._line is None:
+                return False
+            self.redrives += 1
+            self.status, self.stop_date, self.error, self.cause = RUNNING, None, None, None
+            self._lifeline = self._line.lifeline = Lifeline(seconds=self.machine.definition.get("TimeoutSeconds"))
+            self._line.context["Execution"]["RedriveCount"] = self.redrives
+            self._history.reopen()
+            self._trail.record("ExecutionRedriven", {"redriveCount": self.redrives})
+        self._on_change(self)
+        threading.Thread(target=self._run, name=f"execution {self.name}", daemon=True).start()
+        return True
+
     def history(self) -> list[dict[str, Any]]:
         return self._history.events()
 
     def _run(self) -> None:
         data = json.loads(self.execution_input)
-        line = Line(self._lifeline, self._trail, Scope(), self._context(data))
+        if self._line is None:
+            self._line = Line(self._lifeline, self._trail, Scope(), self._context(data))
+        line = self._line
         try:
             output = self._interpreter.run(self.machine.definition, data, line)
         except StateError as failure:

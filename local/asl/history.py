@@ -85,6 +85,11 @@ class History:
                 sink.write(json.dumps(line, ensure_ascii=False) + "\n")
             return int(event["id"])
 
+    def reopen(self) -> None:
+        """Take events again: the execution that had ended is redriven."""
+        with self._lock:
+            self._closed = False
+
     def events(self) -> list[dict[str, Any]]:
         with self._lock:
             return list(self._events)

@@ -50,15 +50,20 @@ class Interpreter:
         }
 
     def run(self, states: dict[str, Any], data: Any, line: Line) -> Any:
-        """Run a state machine, a branch or an item processor from its StartAt, and return its output.
+        """Run a state machine, a branch or an item processor and return its output.
+
+        It begins at its StartAt, or where the line had come to when it is run again.
 
         Raises:
             StateError: a state failed and nothing caught it.
             EndedError: the line of control was told to end.
         """
         following: str | None = states["StartAt"]
+        if line.reached is not None:
+            following, data = line.reached
         while following is not None:
             line.lifeline.check()
+            line.reached = (following, data)
             data, following = self._visit(following, states["States"][following], data, line)
         return data
 

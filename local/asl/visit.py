@@ -39,12 +39,14 @@ class Line:
         trail: its events.
         scope: its variables.
         context: its context object, `$states.context`.
+        reached: the state that was entered last, and what it was given: there a redriven execution goes on.
     """
 
     lifeline: Lifeline
     trail: Trail
     scope: Scope
     context: dict[str, Any]
+    reached: tuple[str, Any] | None = None
 
     def fork(self, lifeline: Lifeline, **context: Any) -> Line:
         """A line inside this one, with `context` added to its context object."""

@@ -18,6 +18,8 @@ from local.cloud import ACCOUNT_ID, Cloud
 from local.events.delivery import SENDERS, Delivery, deliver
 from local.events.input import target_input
 from local.events.pattern import matches
+from local.faults import FAULTS
+from local.timers import after
 
 _LOG_LENGTH = 2_000
 _log: deque[dict[str, Any]] = deque(maxlen=_LOG_LENGTH)
@@ -63,6 +65,15 @@ def envelope(
 def publish(cloud: Cloud, event: dict[str, Any], bus: str) -> None:
     """Write `event` down and hand it to every enabled rule of `bus` (a name or an ARN) that takes it."""
     name = bus.rsplit("/", maxsplit=1)[-1]
+    if FAULTS.waits_for("event", detail_type=event["detail-type"]):
+        fault = FAULTS.take("event", json.dumps(event["detail"]), detail_type=event["detail-type"])
+        if fault is not None and fault.does == "lose":
+            return
+        if fault is not None and fault.does == "delay":
+            after(cloud, fault.seconds, publish, cloud, event, bus)
+            return
+        if fault is not None:
+            after(cloud, fault.seconds, publish, cloud, event, bus)
     with _log_lock:
         _log.append({"bus": name, **event})
     for rule in list(event_bus(cloud, name).rules.values()):

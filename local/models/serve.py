@@ -47,10 +47,17 @@ def _broken(options: argparse.Namespace) -> Model:
     raise FileNotFoundError(f"{options.model}: the container holds no weights (this model never starts, on purpose)")
 
 
+def _echo(_options: argparse.Namespace) -> Model:
+    from local.models.echo import Echo
+
+    return Echo()
+
+
 MODELS: dict[str, Callable[[argparse.Namespace], Model]] = {
     "smollm2-135m-instruct": _smollm2,
     "nearest-neighbour-minilm": _nearest,
     "broken-model": _broken,
+    "echo": _echo,
 }
 
 

@@ -125,6 +125,10 @@ class Container:
             import sys
 
 
+            if {_FAILURE_FILE_MODULE!r} in sys.modules:
+                sys.modules[{_FAILURE_FILE_MODULE!r}].FAILURE_REASON_PATH = {str(self.failure_file)!r}
+
+
             class FailureFile(importlib.machinery.PathFinder):
                 @classmethod
                 def find_spec(cls, name, path=None, target=None):

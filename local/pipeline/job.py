@@ -14,7 +14,10 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from local.clients import client
 from local.cloud import Cloud
+from local.faults import FAULTS
 from local.pipeline.container import Container
+from local.pipeline.warm import WarmPython
+from local.timers import after
 
 LONGEST_REASON = 1024
 RESULT_FILES = ("payload.pkl", "results.json")
@@ -51,6 +54,9 @@ class Job:
     directory: Path
     log: Path
     cloud: Cloud
+    step: str = ""
+    execution: str = ""
+    warm: WarmPython | None = None
     _stopped: threading.Event = field(default_factory=threading.Event)
     _process: subprocess.Popen[bytes] | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -74,9 +80,16 @@ class Job:
         if process:
             self.cloud.terminate(process)
 
+    def _kill(self, process: subprocess.Popen[bytes]) -> None:
+        """End the process as a machine that is out of memory does, and nobody asked for it."""
+        if process.poll() is None:
+            self.cloud.terminate(process, grace_seconds=0.0)
+
     def _run(self) -> Outcome:
         container = Container(self.directory, self.cloud.settings.step_python)
         container.prepare(instance_type=str(self.arguments["ResourceConfig"]["InstanceType"]))
+        if self.warm is not None:
+            self.warm.lay(container)
         s3 = client(self.cloud.settings, "s3")
         for channel in self.arguments.get("InputDataConfig", []):
             uri = channel["DataSource"]["S3DataSource"]["S3Uri"]
@@ -89,6 +102,8 @@ class Job:
             if self._stopped.is_set() or self.cloud.stopping.is_set():
                 return Stopped()
             process = self._process = self._start(container)
+        if (fault := FAULTS.take("step", self.execution, step=self.step)) is not None:
+            after(self.cloud, fault.seconds, self._kill, process)
         timed_out = False
         try:
             process.wait(limit)

@@ -11,7 +11,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from local.events import bus
-from tests.local.step_functions_support import ROLE, Machines, machine, running
+from tests.local.step_functions_support import ROLE, FunctionError, Machines, invoke, machine, running
 
 _LINGER = {"Linger": {"Type": "Wait", "Seconds": 3000, "End": True}}
 _QUICK = {
@@ -178,3 +178,32 @@ def test_a_name_of_a_state_machine_stands_for_one_definition(machines: Machines)
     assert first["stateMachineArn"] == again["stateMachineArn"]
     with pytest.raises(ClientError, match="StateMachineAlreadyExists"):
         machines.sfn.create_state_machine(definition=json.dumps(machine(_LINGER)), **made)
+
+
+def test_an_execution_that_failed_goes_on_where_it_failed_with_its_variables(machines: Machines) -> None:
+    calls: list[str] = []
+
+    def function(event: Any) -> Any:
+        calls.append(event["state"])
+        if len(calls) == 2:
+            raise FunctionError("Passing")
+        return event["said"]
+
+    machines.functions["redriven"] = function
+    states = {
+        "First": invoke(
+            "redriven",
+            {"state": "First", "said": "hello"},
+            Assign={"word": "{% $states.result.Payload %}"},
+            Next="Second",
+        ),
+        "Second": invoke("redriven", {"state": "Second", "said": "{% $word %}"}),
+    }
+    arn = machines.start(machines.create(states))
+    assert machines.end(arn)["status"] == "FAILED"
+    machines.sfn.redrive_execution(executionArn=arn)
+    description = machines.end(arn)
+    assert (description["status"], description["output"], description["redriveCount"]) == ("SUCCEEDED", "hello", 1)
+    assert calls == ["First", "Second", "Second"]
+    with pytest.raises(ClientError, match="ExecutionNotRedrivable"):
+        machines.sfn.redrive_execution(executionArn=arn)

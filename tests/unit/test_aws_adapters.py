@@ -15,12 +15,13 @@ from botocore.exceptions import ClientError, EndpointConnectionError
 from moto import mock_aws
 
 from assay.aws.bus import Bus
-from assay.aws.evaluations import Evaluations, EvaluationState
+from assay.aws.evaluations import Evaluations
 from assay.aws.faults import transient_faults
 from assay.aws.mail import Mailer
 from assay.contracts.errors import TransientError
 from assay.contracts.evaluation import ObjectVersion
 from assay.contracts.events import Detail
+from assay.contracts.reconciliation import EvaluationState
 
 ID, OTHER = "0" * 32, "1" * 32
 NOW = datetime(2026, 11, 24, 8, 0, tzinfo=UTC)
@@ -99,7 +100,7 @@ def test_an_evaluation_whose_pipeline_runs_does_not_begin_again(evaluations: Eva
     evaluations.begin(ID, suite="faq", bucket="bucket")
     evaluations.started(ID, "arn:execution")
     assert not evaluations.begin(ID, suite="faq", bucket="bucket")
-    assert evaluations.get(ID) == EvaluationState(ID, "faq", "bucket", "started", "arn:execution")
+    assert evaluations.get(ID) == EvaluationState(ID, "faq", "bucket", "started", "arn:execution", NOW)
 
 
 def test_an_evaluation_whose_start_was_interrupted_begins_again(evaluations: Evaluations, clock: Clock) -> None:

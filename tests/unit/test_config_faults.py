@@ -245,7 +245,6 @@ NOT_YET = [
     ("metric: factual_knowledge", "constraints: [{metric: latency_ms, at_most: 9}]", 28, "selection.constraints"),
     ("metric: factual_knowledge", "objective: cost", 28, "selection.objective"),
     (TAIL, "  shards: 2", 34, "limits.shards"),
-    (TAIL, "  timeout: 3600", 34, "limits.timeout"),
     (TAIL, f"{TAIL}\njudge: {{endpoint_name: judge}}", 35, "judge"),
     (TAIL, f"{TAIL}\nnotify: {{emails: [a@example.com]}}", 35, "notify"),
 ]  # fmt: skip
@@ -272,7 +271,7 @@ models:
   - {name: twin, provider: endpoint, endpoint_name: e, model_version: "1"}
 algorithms: [FactualKnowledge]
 selection: {metric: f1_score}
-limits: {concurrency: .nan, timeout: 300}
+limits: {concurrency: .nan, shards: 3}
 judge: 4
 """
     assert [(fault.line, fault.key) for fault in refused(text).faults] == [
@@ -289,7 +288,7 @@ judge: 4
         (8, "models[2].model_version"),
         (10, "selection.metric"),
         (11, "limits.concurrency"),
-        (11, "limits.timeout"),
+        (11, "limits.shards"),
         (12, "judge"),
         (12, "judge"),
     ]

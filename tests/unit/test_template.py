@@ -92,6 +92,7 @@ def test_only_the_function_that_builds_pipelines_carries_the_sdk() -> None:
         "RegisterModelFunction": ["AssayLayer"],
         "RenderReportFunction": ["AssayLayer", "StatisticsLayer"],
         "ReleaseEndpointsFunction": ["AssayLayer"],
+        "ReconcileEvaluationsFunction": ["AssayLayer"],
     }
 
 

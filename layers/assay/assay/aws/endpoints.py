@@ -171,7 +171,7 @@ class Endpoints:
         try:
             getattr(self._client, operation)(**names)
         except ClientError as error:
-            if not _is_absent(error):
+            if not is_absent(error):
                 raise TransientError(f"{operation} {names}: {error.response['Error']['Message']}") from error
 
 
@@ -179,13 +179,13 @@ def _found(describe: Callable[..., dict[str, Any]], **names: str) -> dict[str, A
     try:
         return describe(**names)
     except ClientError as error:
-        if _is_absent(error):
+        if is_absent(error):
             return None
         raise
 
 
-def _is_absent(error: ClientError) -> bool:
-    """SageMaker has no error code of its own for what is not there."""
+def is_absent(error: ClientError) -> bool:
+    """Whether SageMaker says that something is not there; it has no error code of its own for that."""
     code, message = error.response["Error"]["Code"], error.response["Error"]["Message"].lower()
     return code in {"ResourceNotFound", "ResourceNotFoundException"} or (
         code == "ValidationException" and ("could not find" in message or "does not exist" in message)

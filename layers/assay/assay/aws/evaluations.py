@@ -3,10 +3,13 @@
 pk                      sk              attributes
 EVALUATION#<id>         STATE           suite, bucket, status (requested, started, completed, failed), requested_at,
                                         execution_arn, started_at; and, from the state machine: concluded_by,
-                                        concluded_at, comparison_uri, report_uri, winner, model_package_arn, reason
+                                        concluded_at, comparison_uri, report_uri, winner, model_package_arn, reason;
+                                        from the reconciler: given_reason, why it will fail
 SUITE#<suite>           CONFIG          config_key, config_version_id, catalog_key
 CATALOG#<catalog key>   SUITE#<suite>   config_key
 LOCK#<suite>            LOCK            holder, expires_at (epoch seconds; the table's time to live)
+
+The index `evaluations-by-status` finds evaluations by status, the oldest request first.
 """
 
 from __future__ import annotations
@@ -14,7 +17,6 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -24,19 +26,10 @@ from botocore.exceptions import ClientError
 from assay.aws.faults import code_of, transient_faults
 from assay.contracts.errors import TransientError
 from assay.contracts.evaluation import ObjectVersion
+from assay.contracts.reconciliation import EvaluationState
 
 Item = dict[str, dict[str, str]]
-
-
-@dataclass(frozen=True)
-class EvaluationState:
-    """Where an evaluation stands. `execution_arn` is None until its pipeline was started."""
-
-    evaluation_id: str
-    suite: str
-    bucket: str
-    status: str
-    execution_arn: str | None
+STATUS_INDEX = "evaluations-by-status"
 
 
 class Evaluations:
@@ -72,7 +65,7 @@ class Evaluations:
             "SET suite = :suite, #bucket = :bucket, #status = if_not_exists(#status, :requested), "
             "requested_at = if_not_exists(requested_at, :now)",
             {":suite": suite, ":bucket": bucket, ":requested": "requested", ":now": self._now().isoformat()},
-            condition="attribute_not_exists(execution_arn)",
+            condition="attribute_not_exists(execution_arn) AND attribute_not_exists(concluded_by)",
         )
 
     @transient_faults()
@@ -96,12 +89,34 @@ class Evaluations:
         item = self._get(_evaluation_key(evaluation_id))
         if item is None:
             return None
-        return EvaluationState(
-            evaluation_id=evaluation_id,
-            suite=item["suite"]["S"],
-            bucket=item["bucket"]["S"],
-            status=item["status"]["S"],
-            execution_arn=item["execution_arn"]["S"] if "execution_arn" in item else None,
+        return _state(item)
+
+    def unfinished(self) -> Iterator[EvaluationState]:
+        """Every evaluation that has not been concluded, the oldest first.
+
+        Raises:
+            TransientError: DynamoDB did not answer.
+        """
+        with transient_faults():
+            for status in ("requested", "started"):
+                pages = self._client.get_paginator("query").paginate(
+                    TableName=self._table,
+                    IndexName=STATUS_INDEX,
+                    KeyConditionExpression="#status = :status",
+                    ExpressionAttributeNames={"#status": "status"},
+                    ExpressionAttributeValues=_item({":status": status}),
+                )
+                for page in pages:
+                    yield from map(_state, page["Items"])
+
+    @transient_faults()
+    def give_reason(self, evaluation_id: str, reason: str) -> None:
+        """Write why an evaluation will fail, for whoever concludes it; the first reason stays."""
+        self._update(
+            _evaluation_key(evaluation_id),
+            "SET given_reason = if_not_exists(given_reason, :reason)",
+            {":reason": reason},
+            condition="attribute_exists(pk)",
         )
 
     @transient_faults()
@@ -225,6 +240,23 @@ def _key(pk: str, sk: str) -> Item:
 
 def _evaluation_key(evaluation_id: str) -> Item:
     return _key(f"EVALUATION#{evaluation_id}", "STATE")
+
+
+def _state(item: dict[str, Any]) -> EvaluationState:
+    def moment(name: str) -> datetime | None:
+        return datetime.fromisoformat(item[name]["S"]) if name in item else None
+
+    return EvaluationState(
+        evaluation_id=item["pk"]["S"].removeprefix("EVALUATION#"),
+        suite=item["suite"]["S"],
+        bucket=item["bucket"]["S"],
+        status=item["status"]["S"],
+        execution_arn=item.get("execution_arn", {}).get("S"),
+        requested_at=moment("requested_at") or datetime.fromtimestamp(0, UTC),
+        concluded_by=item.get("concluded_by", {}).get("S"),
+        concluded_at=moment("concluded_at"),
+        winner=item.get("winner", {}).get("S"),
+    )
 
 
 def _item(values: dict[str, str]) -> Item:

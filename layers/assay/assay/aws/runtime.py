@@ -54,6 +54,11 @@ def pipeline_role_arn() -> str:
     return setting("PIPELINE_ROLE_ARN")
 
 
+def conclude_machine_arn() -> str:
+    """The state machine that concludes evaluations."""
+    return setting("CONCLUDE_MACHINE_ARN")
+
+
 def step_image_uri() -> str:
     """The evaluation image."""
     return setting("STEP_IMAGE_URI")

@@ -49,7 +49,6 @@ NOT_YET = (
     NotYet("selection.constraints", "constraints on the choice"),
     NotYet("selection.objective", "choosing by an objective"),
     NotYet("limits.shards", "splitting a catalog over parallel steps"),
-    NotYet("limits.timeout", "a deadline for the whole evaluation"),
     NotYet("judge", "a judge"),
     NotYet("notify", "notices of a suite's own"),
     NotYet("schedule", "evaluating again by the clock"),

@@ -212,14 +212,16 @@ def _unlike_deployments(models: list[tuple[int, dict[str, Any]]]) -> Iterator[Br
 
 
 def _kept_beyond_lanes(models: list[tuple[int, dict[str, Any]]], limits: Any) -> Iterator[Broken]:
-    allowed = limits.get("endpoints") if isinstance(limits, dict) else None
+    limits = limits if isinstance(limits, dict) else {}
+    allowed, winner = limits.get("endpoints"), limits.get("keep_winner_hours") is not None
     kept = {
         str(endpoint_group(model)[0])
         for _, model in models
-        if model.get("cleanup_endpoint") is False and model.get("deployment_config") is not None
+        if (winner or model.get("cleanup_endpoint") is False) and model.get("deployment_config") is not None
     }
     if isinstance(allowed, int) and not isinstance(allowed, bool) and 1 <= allowed < len(kept):
-        message = f"{len(kept)} endpoints are kept (`cleanup_endpoint: false`), and so exist at the same time"
+        why = "until one has won (`keep_winner_hours`)" if winner else "(`cleanup_endpoint: false`)"
+        message = f"{len(kept)} endpoints are kept {why}, and so exist at the same time"
         yield ("limits", "endpoints"), f"{message}: at least {len(kept)} must be allowed"
 
 

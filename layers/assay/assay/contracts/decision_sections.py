@@ -246,7 +246,15 @@ class LimitsSection(Section):
         json_schema_extra={"unit": "USD"},
     )
     timeout: Annotated[int, Field(ge=60, le=2_419_200)] | None = Field(
-        None, description="How long the whole evaluation may take.", json_schema_extra={"unit": "seconds"}
+        None,
+        description="How long the whole evaluation may take; looked at every 15 minutes, and stopped when it is over.",
+        json_schema_extra={"unit": "seconds"},
+    )
+    keep_winner_hours: Annotated[int, Field(ge=1, le=720)] | None = Field(
+        None,
+        description="How long the winner's endpoint stays after the decision. Until then every endpoint that was "
+        "created stays, and then the others are deleted.",
+        json_schema_extra={"unit": "hours"},
     )
 
 

@@ -31,7 +31,7 @@ class PlannedEndpoint:
         section: the first model that names it; those that follow deploy the same.
         models: every model asked through it, in the config's order.
         finetune_step: tunes the model before it is deployed; None where the config asks for none.
-        keep: whether the config asks to keep it afterwards (`cleanup_endpoint: false`).
+        awaits_decision: the winner's endpoint is kept, and the pipeline does not know whose that is.
     """
 
     name: str
@@ -40,10 +40,12 @@ class PlannedEndpoint:
     cleanup_step: str
     models: tuple[PlannedModel, ...]
     finetune_step: str | None = None
+    awaits_decision: bool = False
 
     @property
     def keep(self) -> bool:
-        return not self.section.cleanup_endpoint
+        """Whether the pipeline leaves it there."""
+        return self.awaits_decision or not self.section.cleanup_endpoint
 
     @property
     def created(self) -> bool:
@@ -69,6 +71,7 @@ def plan(config: SuiteConfig) -> tuple[PlannedEndpoint, ...]:
                 finetune_step=f"finetune-{key}" if models[0].finetuning_config else None,
                 deploy_step=f"deploy-{key}",
                 cleanup_step=f"cleanup-{key}",
+                awaits_decision=models[0].deployment_config is not None and config.limits.keep_winner_hours is not None,
                 models=tuple(PlannedModel(model.name, steps[model.name]) for model in models),
             )
         )

@@ -219,6 +219,8 @@ def cleanup(evaluation_uri: str, model_name: str, owner: str, *_evaluated: Evalu
     paths, _, _, config = _open(evaluation_uri)
     model = config.model(model_name)
     name = endpoint_name(config, model, paths.evaluation_id)
+    if config.limits.keep_winner_hours is not None and model.deployment_config is not None:
+        return {"endpoint_name": name, "released": False, "reason": "it stays until it is known whether it won"}
     if not model.cleanup_endpoint or model.provider == "endpoint":
         return {"endpoint_name": name, "released": False, "reason": "the config keeps it"}
     try:

@@ -1,0 +1,63 @@
+"""By the clock, and when an evaluation is complete: what no event told is found, and what nobody wants is deleted."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from datetime import UTC, datetime
+from typing import Any
+
+from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools.metrics import MetricUnit
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from assay.aws import runtime
+from assay.aws.conclusions import Conclusions
+from assay.aws.evaluation_files import EvaluationFiles
+from assay.aws.evaluations import Evaluations
+from assay.aws.executions import PipelineExecutions
+from assay.aws.owned import OwnedResources
+from assay.contracts.config import SuiteConfig
+from assay.contracts.errors import TransientError
+from assay.contracts.evaluation import EvaluationPaths
+from assay.contracts.reconciliation import EvaluationState, ReconciliationRequest
+from assay.pipeline.reconcile import Grace, Reconciler
+
+logger = Logger()
+metrics = Metrics()
+
+
+@metrics.log_metrics
+@logger.inject_lambda_context(clear_state=True)
+def lambda_handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
+    """Reconcile, and answer what was done; what could not be done fails the invocation, which is then tried again."""
+    request = ReconciliationRequest.model_validate(event)
+    if request.completed is not None:
+        done = reconciler().release(request.completed)
+    else:
+        done = reconciler().reconcile(Grace() if request.grace_seconds is None else Grace.of(request.grace_seconds))
+        # What a complete evaluation leaves for the decision is no orphan.
+        metrics.add_metric("OrphansDeleted", MetricUnit.Count, len(done.deleted))
+    metrics.add_metric("EvaluationsRecovered", MetricUnit.Count, len({*done.found, *done.concluded, *done.redriven}))
+    answer = dataclasses.asdict(done)
+    logger.info("evaluations reconciled", **answer)
+    if done.faults:
+        raise TransientError("; ".join(done.faults))
+    return answer
+
+
+@functools.cache
+def reconciler() -> Reconciler:
+    """The use case with this stack's adapters."""
+    return Reconciler(
+        log=Evaluations(runtime.evaluations_table()),
+        executions=PipelineExecutions(runtime.pipeline_prefix()),
+        conclusions=Conclusions(runtime.conclude_machine_arn()),
+        resources=OwnedResources(runtime.owner()),
+        config_of=_config_of,
+        now=lambda: datetime.now(UTC),
+    )
+
+
+def _config_of(state: EvaluationState) -> SuiteConfig:
+    return EvaluationFiles(EvaluationPaths(state.bucket, state.suite, state.evaluation_id)).config()

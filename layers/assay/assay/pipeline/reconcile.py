@@ -1,0 +1,226 @@
+"""What no event told, found by looking: evaluations that hang, conclusions that died, endpoints that nobody wants.
+
+SageMaker's events are best effort, processes die, and people delete things. Every quarter of an hour each evaluation
+that has not ended is compared with its pipeline, and each endpoint, configuration and model with the owner's tag with
+its evaluation. Everything here may be done again, and by two at once: the state machine's claim lets one conclude, and
+a resource is deleted once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Protocol, TypeVar
+
+from assay.contracts.config import SuiteConfig
+from assay.contracts.errors import TransientError
+from assay.contracts.reconciliation import DeadConclusion, EvaluationState, Owned, PipelineState
+from assay.pipeline.plan import endpoint_name, plan
+
+Item = TypeVar("Item")
+NEVER_STARTED = "its pipeline was never started"
+GONE = "its pipeline execution is no longer there"
+
+
+@dataclass(frozen=True)
+class Grace:
+    """How long the ordinary way is waited for, in seconds, before the reconciler steps in.
+
+    Attributes:
+        start: from the request until its pipeline has been started; a function that fails is tried again for an hour.
+        event: from the pipeline's end until a status event has had it claimed.
+        orphan: from an evaluation's end until what it left is deleted.
+        unknown: from the creation of what belongs to no evaluation that is known.
+    """
+
+    start: float = 7200.0
+    event: float = 600.0
+    orphan: float = 900.0
+    unknown: float = 86_400.0
+
+    @classmethod
+    def of(cls, seconds: float) -> Grace:
+        """The same for everything."""
+        return cls(seconds, seconds, seconds, seconds)
+
+
+class EvaluationLog(Protocol):
+    """The table of evaluations."""
+
+    def unfinished(self) -> Iterable[EvaluationState]: ...
+    def get(self, evaluation_id: str, /) -> EvaluationState | None: ...
+    def started(self, evaluation_id: str, execution_arn: str, /) -> None: ...
+    def give_reason(self, evaluation_id: str, reason: str, /) -> None: ...
+
+
+class Executions(Protocol):
+    """The pipelines' executions."""
+
+    def find(self, suite: str, evaluation_id: str, /) -> str | None: ...
+    def state(self, arn: str, /) -> PipelineState | None: ...
+    def stop(self, arn: str, /) -> None: ...
+
+
+class Conclusions(Protocol):
+    """The executions of the state machine that concludes."""
+
+    def start(self, evaluation_id: str, execution_arn: str, status: str, /) -> bool: ...
+    def dead(self) -> Iterable[DeadConclusion]: ...
+    def redrive(self, arn: str, /) -> None: ...
+
+
+class Resources(Protocol):
+    """Endpoints, their configurations and models that this stack created."""
+
+    def owned(self) -> Iterable[Owned]: ...
+    def created_at(self, resource: Owned, /) -> datetime | None: ...
+    def delete(self, resource: Owned, /) -> bool: ...
+
+
+@dataclass
+class Reconciled:
+    """What was done. `faults` are what could not be, this time."""
+
+    found: list[str] = field(default_factory=list)
+    stopped: list[str] = field(default_factory=list)
+    concluded: list[str] = field(default_factory=list)
+    redriven: list[str] = field(default_factory=list)
+    deleted: list[str] = field(default_factory=list)
+    faults: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Reconciler:
+    """The use case. Everything that it touches comes in."""
+
+    log: EvaluationLog
+    executions: Executions
+    conclusions: Conclusions
+    resources: Resources
+    config_of: Callable[[EvaluationState], SuiteConfig]
+    now: Callable[[], datetime]
+
+    def reconcile(self, grace: Grace) -> Reconciled:
+        """Look at everything once; what goes wrong with one keeps no other from it."""
+        done = Reconciled()
+        for state in _told(self.log.unfinished, done):
+            self._carefully(done, state.evaluation_id, partial(self._settle, state, grace, done))
+        for dead in _told(self.conclusions.dead, done):
+            self._carefully(done, dead.arn, partial(self._revive, dead, done))
+        self._release(grace, done, None)
+        return done
+
+    def release(self, evaluation_id: str) -> Reconciled:
+        """Delete at once what a concluded evaluation leaves, but what it keeps."""
+        done = Reconciled()
+        self._release(Grace.of(0), done, evaluation_id)
+        return done
+
+    def _carefully(self, done: Reconciled, subject: str, work: Callable[[], None]) -> None:
+        try:
+            work()
+        except TransientError as error:
+            done.faults.append(f"{subject}: {error}")
+
+    def _settle(self, state: EvaluationState, grace: Grace, done: Reconciled) -> None:
+        arn = state.execution_arn
+        if arn is None:
+            arn = self.executions.find(state.suite, state.evaluation_id)
+            if arn is not None:
+                self.log.started(state.evaluation_id, arn)
+                done.found.append(state.evaluation_id)
+            elif self._older(state.requested_at, grace.start):
+                self._conclude(state, "none", NEVER_STARTED, done)
+            return
+        if state.concluded_by is not None:
+            return  # being concluded; when that died it is redriven
+        pipeline = self.executions.state(arn)
+        if pipeline is None:
+            self._conclude(state, arn, GONE, done)
+        elif pipeline.ended:
+            if self._older(pipeline.changed_at, grace.event) and self.conclusions.start(
+                state.evaluation_id, arn, pipeline.status
+            ):
+                done.concluded.append(state.evaluation_id)
+        elif pipeline.status == "Executing":
+            limit = self.config_of(state).limits.timeout
+            if limit is not None and self._older(pipeline.started_at, limit):
+                self.log.give_reason(state.evaluation_id, f"it had not ended after {limit} s (`limits.timeout`)")
+                self.executions.stop(arn)
+                done.stopped.append(state.evaluation_id)
+
+    def _conclude(self, state: EvaluationState, arn: str, reason: str, done: Reconciled) -> None:
+        if state.concluded_by is None:
+            self.log.give_reason(state.evaluation_id, reason)
+            if self.conclusions.start(state.evaluation_id, arn, "Failed"):
+                done.concluded.append(state.evaluation_id)
+
+    def _revive(self, dead: DeadConclusion, done: Reconciled) -> None:
+        state = self.log.get(dead.evaluation_id)
+        if state is None or (state.concluded_by not in (None, dead.arn)):
+            return  # another one has it
+        if state.concluded_by is None and state.concluded:
+            return
+        self.conclusions.redrive(dead.arn)
+        done.redriven.append(dead.evaluation_id)
+
+    def _release(self, grace: Grace, done: Reconciled, evaluation_id: str | None) -> None:
+        order = {"endpoint": 0, "endpoint-config": 1, "model": 2}
+        kept: dict[str, frozenset[str] | None] = {}
+        for resource in sorted(_told(self.resources.owned, done), key=lambda item: order[item.kind]):
+            if evaluation_id in (None, resource.evaluation_id):
+                self._carefully(done, resource.arn, partial(self._release_one, resource, grace, done, kept))
+
+    def _release_one(
+        self, resource: Owned, grace: Grace, done: Reconciled, kept: dict[str, frozenset[str] | None]
+    ) -> None:
+        identifier = resource.evaluation_id
+        if identifier not in kept:
+            kept[identifier] = self._kept(identifier, grace)
+        names = kept[identifier]
+        if names is None:
+            created = self.resources.created_at(resource)
+            if created is None or not self._older(created, grace.unknown):
+                return
+        elif "*" in names or resource.name in names:
+            return
+        if self.resources.delete(resource):
+            done.deleted.append(resource.arn)
+
+    def _kept(self, evaluation_id: str, grace: Grace) -> frozenset[str] | None:
+        """Names that an evaluation keeps: `*` is all of them; None for an evaluation that nobody knows."""
+        state = self.log.get(evaluation_id) if evaluation_id else None
+        if state is None:
+            return None
+        if not state.concluded or state.concluded_at is None or not self._older(state.concluded_at, grace.orphan):
+            return frozenset("*")
+        return frozenset() if state.status != "completed" else self._kept_by_config(state)
+
+    def _kept_by_config(self, state: EvaluationState) -> frozenset[str]:
+        config = self.config_of(state)
+        hours = config.limits.keep_winner_hours
+        kept = set()
+        for endpoint in plan(config):
+            won = state.winner in [model.name for model in endpoint.models]
+            if hours is not None:
+                keeps = won and state.concluded_at is not None and not self._older(state.concluded_at, hours * 3600)
+            else:
+                keeps = endpoint.keep
+            if keeps:
+                kept.add(endpoint_name(config, endpoint.section, state.evaluation_id))
+        return frozenset(kept)
+
+    def _older(self, moment: datetime, seconds: float) -> bool:
+        return self.now() - moment >= timedelta(seconds=seconds)
+
+
+def _told(items: Callable[[], Iterable[Item]], done: Reconciled) -> list[Item]:
+    """All items, or those before a passing fault, which is told."""
+    found: list[Item] = []
+    try:
+        found.extend(items())
+    except TransientError as error:
+        done.faults.append(str(error))
+    return found
