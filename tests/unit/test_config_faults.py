@@ -44,13 +44,6 @@ limits:
   request_seconds: 60
 """
 TAIL = "  request_seconds: 60"
-FINETUNING = """\
-    finetuning:
-      train_data_path: train
-      parameters: {instance_type: ml.g5.2xlarge}
-    cleanup_endpoint: true
-  - name: live
-"""
 
 
 def refused(text: str) -> RejectedError:
@@ -240,7 +233,6 @@ NOT_YET = [
     ("ml.m5.xlarge", "[ml.m5.xlarge, ml.m5.large]", 12, "models[0].deployment_config.instance_type"),
     ("instance_type: ml.m5.xlarge\n      num_instances: 1", "serverless: {memory_mb: 2048}", 12,
      "models[0].deployment_config.serverless"),
-    ("    cleanup_endpoint: true\n  - name: live\n", FINETUNING, 20, "models[0].finetuning"),
     ("metric: factual_knowledge", "weights: {factual_knowledge: 1}", 28, "selection.weights"),
     ("metric: factual_knowledge", "constraints: [{metric: latency_ms, at_most: 9}]", 28, "selection.constraints"),
     ("metric: factual_knowledge", "objective: cost", 28, "selection.objective"),

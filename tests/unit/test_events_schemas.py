@@ -120,6 +120,9 @@ class World:
     def chunks(self, key: str, version_id: str | None = None) -> Iterator[bytes]:
         yield self.objects[key]
 
+    def keys(self, prefix: str) -> list[str]:
+        return sorted(key for key in self.objects if key.startswith(prefix))
+
     def write(self, key: str, body: bytes, content_type: str = "") -> None:
         self.objects[key] = body
 

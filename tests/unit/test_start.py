@@ -57,6 +57,9 @@ class Bucket:
     def chunks(self, key: str, version_id: str | None = None) -> Iterator[bytes]:
         yield self.read(key, version_id)
 
+    def keys(self, prefix: str) -> list[str]:
+        return sorted(key for key in self.versions if key.startswith(prefix))
+
     def write(self, key: str, body: bytes, content_type: str = "") -> None:
         self.versions.setdefault(key, []).append(body)
 

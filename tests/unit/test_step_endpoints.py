@@ -42,7 +42,7 @@ def model(**keys: object) -> ModelSection:
 
 
 def must_create(found: Found, section: ModelSection) -> bool:
-    return _must_create(found, "e", section, MINE, 60)
+    return _must_create(found, "e", section, _identity(section), MINE, 60)
 
 
 def test_without_an_endpoint_one_is_created() -> None:

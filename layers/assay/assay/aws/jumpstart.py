@@ -2,68 +2,143 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
+from collections.abc import Mapping
 from typing import Any
 
+from botocore.exceptions import ClientError
+
 from assay.contracts.config import ModelSection
+from assay.contracts.results import Training
+
+
+class TrainingFailedError(Exception):
+    """A training job made no model; the message is SageMaker's reason."""
 
 
 def training_job_name(model_name: str, evaluation_id: str) -> str:
     """A name that only this model of this evaluation has; its prefix is the one that the steps' role may create."""
-    stem = re.sub(r"[^A-Za-z0-9]+", "-", model_name)[:30].strip("-")
-    return f"pipelines-{evaluation_id[:12]}-{stem}"
+    stem = re.sub(r"[^A-Za-z0-9]+", "-", model_name)[:26].strip("-")
+    return f"pipelines-{evaluation_id[:12]}-{stem}-{hashlib.sha256(model_name.encode()).hexdigest()[:8]}"
 
 
 def train(
     model: ModelSection,
+    channels: Mapping[str, str],
     *,
     job_name: str,
     role_arn: str,
     bucket: str,
     tags: list[dict[str, str]],
-    max_seconds: int,
     session: Any = None,
-) -> str:
+) -> tuple[str, Training]:
     """Fine-tune a JumpStart model as its config says, and wait until the training job has ended.
 
+    A job of that name that is there already is waited for instead: a step that is started again pays for no second one.
+
+    Args:
+        channels: S3 URI of the data by channel, `training` and perhaps `validation`.
+        bucket: where the job's output goes, and its checkpoints unless they have a URI.
+
     Returns:
-        The model version that JumpStart resolved, such as `1.0.0`.
+        The model version that JumpStart resolved, such as `1.0.0`, and the job. Its examples are not known here.
 
     Raises:
-        Exception: whatever the SDK raises for a model that cannot be tuned, wrong data, a quota or a failed job.
+        TrainingFailedError: the job failed, or was stopped before its end.
+        Exception: whatever the SDK raises for a model that cannot be tuned, wrong parameters or a quota.
     """
-    from sagemaker.jumpstart.enums import JumpStartScriptScope
-    from sagemaker.jumpstart.estimator import JumpStartEstimator
-    from sagemaker.jumpstart.utils import verify_model_region_and_return_specs
     from sagemaker.session import Session
 
     tuning = model.finetuning_config
     if model.model_id is None or tuning is None:
         raise ValueError(f"model {model.name!r} names nothing to fine-tune")
-    channels = {"training": tuning.train_data_path, "validation": tuning.validation_data_path}
-    estimator = JumpStartEstimator(
+    session = session or Session()
+    version = _resolved_version(model, session)
+    if not _exists(session.sagemaker_client, job_name):
+        _estimator(model, version, job_name, role_arn, bucket, tags, session).fit(
+            dict(channels), job_name=job_name, wait=False
+        )
+    return version, _ended(session, job_name)
+
+
+def _estimator(
+    model: ModelSection,
+    version: str,
+    job_name: str,
+    role_arn: str,
+    bucket: str,
+    tags: list[dict[str, str]],
+    session: Any,
+) -> Any:
+    from sagemaker.jumpstart.estimator import JumpStartEstimator
+
+    assert model.finetuning_config is not None
+    parameters = model.finetuning_config.parameters
+    checkpoint = parameters.checkpoint_s3_uri
+    return JumpStartEstimator(
         model_id=model.model_id,
-        model_version=model.model_version,
-        instance_type=tuning.parameters.instance_type,
-        instance_count=tuning.parameters.num_instances,
-        hyperparameters=tuning.parameters.hyperparameters(),
+        model_version=version,
+        instance_type=parameters.instance_type,
+        instance_count=parameters.num_instances,
+        hyperparameters=parameters.hyperparameters(),
         role=role_arn,
         output_path=f"s3://{bucket}/pipelines/{job_name}",
         environment={"accept_eula": "true"} if _eula_accepted(model) else None,
-        max_run=max_seconds,
+        max_run=parameters.seconds,
+        use_spot_instances=parameters.use_spot,
+        max_wait=(parameters.max_wait or parameters.seconds) if parameters.use_spot else None,
+        checkpoint_s3_uri=None if checkpoint is None else s3_uri(checkpoint, bucket),
         tags=tags,
-        sagemaker_session=session or Session(),
+        sagemaker_session=session,
     )
-    inputs = {name: _uri(path, bucket) for name, path in channels.items() if path is not None}
-    estimator.fit(inputs, job_name=job_name, wait=True, logs=False)
+
+
+def _resolved_version(model: ModelSection, session: Any) -> str:
+    from sagemaker.jumpstart.enums import JumpStartScriptScope
+    from sagemaker.jumpstart.utils import verify_model_region_and_return_specs
+
     resolved = verify_model_region_and_return_specs(
         model_id=model.model_id,
         version=model.model_version,
         scope=JumpStartScriptScope.TRAINING,
-        region=estimator.sagemaker_session.boto_region_name,
-        sagemaker_session=estimator.sagemaker_session,
+        region=session.boto_region_name,
+        sagemaker_session=session,
     )
+    if not resolved.training_supported:
+        raise ValueError(f"JumpStart's model {model.model_id} {resolved.version} does not support training")
     return str(resolved.version)
+
+
+def _exists(client: Any, job_name: str) -> bool:
+    try:
+        client.describe_training_job(TrainingJobName=job_name)
+    except ClientError as error:
+        if error.response["Error"]["Code"] in ("ValidationException", "ResourceNotFound"):
+            return False
+        raise
+    return True
+
+
+def _ended(session: Any, job_name: str) -> Training:
+    """Wait for a job's end. The SDK raises for a job that failed, and only warns of one that was stopped."""
+    from sagemaker.exceptions import UnexpectedStatusException
+
+    try:
+        session.wait_for_job(job_name)
+    except UnexpectedStatusException as error:
+        job = session.sagemaker_client.describe_training_job(TrainingJobName=job_name)
+        raise TrainingFailedError(f"training job {job_name}: {job.get('FailureReason') or error}") from error
+    job = session.sagemaker_client.describe_training_job(TrainingJobName=job_name)
+    if job["TrainingJobStatus"] != "Completed":
+        raise TrainingFailedError(f"training job {job_name} was stopped before its end: {job['SecondaryStatus']}")
+    return Training(
+        job=job_name,
+        artefact_uri=job["ModelArtifacts"]["S3ModelArtifacts"],
+        instance_type=job["ResourceConfig"]["InstanceType"],
+        metrics={item["MetricName"]: float(item["Value"]) for item in job.get("FinalMetricDataList", [])},
+        billable_seconds=job.get("BillableTimeInSeconds"),
+    )
 
 
 def create_endpoint(
@@ -143,5 +218,6 @@ def _eula_accepted(model: ModelSection) -> bool:
     return bool(model.evaluation_config.custom_attributes.get("accept_eula", False))
 
 
-def _uri(path: str, bucket: str) -> str:
+def s3_uri(path: str, bucket: str) -> str:
+    """A path of a config as an S3 URI; a key is one of the stack's bucket."""
     return path if path.startswith("s3://") else f"s3://{bucket}/{path}"

@@ -43,7 +43,6 @@ NOT_YET = (
     NotYet("models.*.deployment_config.serverless", "serverless endpoints"),
     NotYet("models.*.deployment_config.instance_type", "falling back on another instance type",
            lambda value: isinstance(value, list) and len(value) > 1),
-    NotYet("models.*.finetuning_config|finetuning", "fine-tuning"),
     NotYet("algorithms.*", "asking a model for log-probabilities, or a judge", _asks_otherwise),
     NotYet("selection.weights", "weighing several scores"),
     NotYet("selection.constraints", "constraints on the choice"),

@@ -74,6 +74,12 @@ _CONVERSE_NAMES = {
 }
 
 
+# A day, in seconds: the pipeline's step waits for the job.
+LONGEST_TRAINING = 86_400
+# Parameters of the training job; the others are hyperparameters of the model.
+_OF_THE_JOB = ("instance_type", "num_instances", "max_run", "use_spot", "max_wait", "checkpoint_s3_uri")
+
+
 class FinetuningParameters(Section):
     """How the model is fine-tuned. Further keys are hyperparameters of the model, handed on as they are."""
 
@@ -95,10 +101,46 @@ class FinetuningParameters(Section):
     instruction_tuned: bool | None = Field(None, description="Whether the training data are instructions with answers.")
     chat_dataset: bool | None = Field(None, description="Whether the training data are chats.")
 
+    max_run: Annotated[int, Field(ge=1, le=LONGEST_TRAINING)] = Field(
+        LONGEST_TRAINING,
+        description="Longest time that the training job may train; it is stopped then, and counts as failed.",
+        json_schema_extra={"unit": "s"},
+    )
+    use_spot: bool = Field(
+        False, description="Train on spare capacity at a lower price, which SageMaker may interrupt and resume."
+    )
+    max_wait: Annotated[int, Field(ge=1, le=LONGEST_TRAINING)] | None = Field(
+        None,
+        description="With `use_spot`: longest time for waiting and training together; at least `max_run`.",
+        json_schema_extra={"unit": "s"},
+    )
+    checkpoint_s3_uri: str | None = Field(
+        None,
+        min_length=1,
+        description="Where the training job keeps its checkpoints, and finds them after an interruption: a key below "
+        "`checkpoints/` in the stack's bucket, or an `s3://` URI. Only a model whose training script writes "
+        "checkpoints has some.",
+    )
+
+    @classmethod
+    def broken_rules(cls, raw: dict[str, Any]) -> Iterator[Broken]:
+        if raw.get("instruction_tuned") is True and raw.get("chat_dataset") is True:
+            yield ("chat_dataset",), "training data are instructions or chats: one of the two must be false"
+        longest, wait = raw.get("max_run"), raw.get("max_wait")
+        if wait is not None and raw.get("use_spot") is not True:
+            yield ("max_wait",), "has a meaning only with `use_spot: true`"
+        elif isinstance(longest, int) and isinstance(wait, int) and wait < longest:
+            yield ("max_wait",), f"must be at least `max_run`, {longest} s: it is for waiting and training together"
+
     def hyperparameters(self) -> dict[str, str]:
-        """Everything but the instances, as SageMaker takes it: text."""
-        values = self.model_dump(exclude={"instance_type", "num_instances"}, exclude_none=True)
+        """What the training script is told, as SageMaker takes it: text."""
+        values = self.model_dump(exclude=set(_OF_THE_JOB), exclude_none=True)
         return {key: str(value) for key, value in values.items()}
+
+    @property
+    def seconds(self) -> int:
+        """Longest time to train, which cannot be longer than the wait for it."""
+        return min(self.max_run, self.max_wait or self.max_run)
 
 
 class FinetuningSection(Section):

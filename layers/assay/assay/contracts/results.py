@@ -110,6 +110,26 @@ class DatasetScore(Contract):
     error: str | None = None
 
 
+class Training(Contract):
+    """The training job that a fine-tuned model came from.
+
+    Attributes:
+        job: name of the SageMaker training job.
+        artefact_uri: what it made, an `s3://` URI of `model.tar.gz`.
+        instance_type: what it trained on.
+        examples: lines of each channel that were checked before it started; of text none is counted.
+        metrics: the last value of each metric that SageMaker found in the job's log, such as the loss.
+        billable_seconds: of each instance; None where SageMaker does not say.
+    """
+
+    job: str
+    artefact_uri: str
+    instance_type: str
+    examples: dict[str, int] = Field(default_factory=dict)
+    metrics: dict[str, float] = Field(default_factory=dict)
+    billable_seconds: int | None = None
+
+
 class ModelOutcome(Contract):
     """How the evaluation of one model ended: `models/<model>/outcome.json`.
 
@@ -119,6 +139,7 @@ class ModelOutcome(Contract):
         errors: number of failed records by kind of failure.
         dataset_scores: scores of the whole catalog; means are in the comparison.
         assets: folders with models and data that scored it.
+        training: where it was fine-tuned in this evaluation.
     """
 
     model: str
@@ -134,6 +155,7 @@ class ModelOutcome(Contract):
     failure: Failure | None = None
     dataset_scores: list[DatasetScore] = Field(default_factory=list)
     assets: list[UsedAsset] = Field(default_factory=list)
+    training: Training | None = None
 
 
 class Mean(Contract):

@@ -23,8 +23,9 @@ from sagemaker.workflow.retry import (
 from sagemaker.workflow.step_outputs import get_step
 
 from assay.contracts.config import SuiteConfig
+from assay.contracts.model_section import LONGEST_TRAINING
 from assay.pipeline import steps, workspace
-from assay.pipeline.plan import FINETUNE_SECONDS, PREPROCESS, PlannedEndpoint, PlannedModel, followed, plan, plan_given
+from assay.pipeline.plan import PREPROCESS, PlannedEndpoint, PlannedModel, followed, plan, plan_given
 
 EVALUATION_PARAMETER = "EvaluationUri"
 
@@ -92,7 +93,7 @@ def build_pipeline(
     def branch(endpoint: PlannedEndpoint) -> Any:
         arguments = [evaluation_uri, endpoint.section.name, settings.owner, settings.role_arn, prepared]
         if endpoint.finetune_step is not None:
-            arguments.append(job(endpoint.finetune_step, FINETUNE_SECONDS + 600)(steps.finetune)(*arguments))
+            arguments.append(job(endpoint.finetune_step, LONGEST_TRAINING + 600)(steps.finetune)(*arguments))
         # Twice: it may wait for another evaluation to let the endpoint go, and then for its own to be in service. A job
         # that SageMaker ends by its time limit would fail the whole pipeline instead of one model.
         deployed = job(endpoint.deploy_step, 2 * config.limits.deploy_seconds + 300)(steps.deploy)(*arguments)

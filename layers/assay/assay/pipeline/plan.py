@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from assay.contracts.config import ModelSection, SuiteConfig
 
 PREPROCESS = "preprocess"
-FINETUNE_SECONDS = 86_400
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from assay.contracts.results import Manifest, SourceObject
 from assay.pipeline.budget import allotments, over_budget
 from assay.pipeline.estimate import estimate, plan_lanes, workload
 from assay.pipeline.lanes import QuotaSource, lane_limits
+from assay.pipeline.training import check_before_start
 
 CONFIGS, CATALOGS, REJECTED = "configs/", "catalogs/", "rejected/"
 FAULTS_IN_EVENT = 20
@@ -36,6 +37,7 @@ class ObjectStore(Protocol):
     def exists(self, key: str) -> bool: ...
     def read(self, key: str, version_id: str | None = None) -> bytes: ...
     def chunks(self, key: str, version_id: str | None = None) -> Iterator[bytes]: ...
+    def keys(self, prefix: str) -> list[str]: ...
     def write(self, key: str, body: bytes, content_type: str = ...) -> None: ...
     def source(self, version: ObjectVersion) -> SourceObject: ...
 
@@ -128,6 +130,7 @@ class EvaluationStarter:
         text = self.store.read(config_version.key, config_version.version_id)
         config = load_config(text, config_version.key)
         needs = needs_of(config, text, config_version.key)
+        check_before_start(config, text, config_version.key, self.store)
         if config.dataset.prompt_templates:
             config = contenders(config)
             text = dump_config(config)

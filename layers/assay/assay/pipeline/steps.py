@@ -17,8 +17,9 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from assay.contracts.config import ModelSection, SuiteConfig, load_config
+from assay.contracts.errors import RejectedError
 from assay.contracts.evaluation import EvaluationPaths
-from assay.contracts.results import Failure, Manifest, ModelOutcome
+from assay.contracts.results import Failure, Manifest, ModelOutcome, Training
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -43,10 +44,11 @@ class Prepared(TypedDict):
 
 
 class Finetuned(TypedDict):
-    """Result of `finetune`: the training job that made the model, or why there is none."""
+    """Result of `finetune`: the training job that made the model (`results.Training` as JSON), or why there is none."""
 
     training_job: str
     model_version: str | None
+    training: dict[str, Any] | None
     failure: dict[str, str] | None
 
 
@@ -56,6 +58,7 @@ class Deployed(TypedDict):
     endpoint_name: str
     model_version: str | None
     created: bool
+    training: dict[str, Any] | None
     failure: dict[str, str] | None
 
 
@@ -103,24 +106,51 @@ def _hashed(chunks: Iterator[bytes], digest: Any) -> Iterator[bytes]:
 
 
 def finetune(evaluation_uri: str, model_name: str, owner: str, role_arn: str, _prepared: Prepared) -> Finetuned:
-    """Tune the model by a training job of its own, and wait for its end."""
+    """Check the training data, tune the model by a training job of its own, and wait for its end."""
     from assay.aws import jumpstart
     from assay.aws.endpoints import Endpoints
-    from assay.pipeline.plan import FINETUNE_SECONDS
 
     paths, _, _, config = _open(evaluation_uri)
     model = config.model(model_name)
     job = jumpstart.training_job_name(model.endpoint_group, paths.evaluation_id)
     tags = Endpoints(owner).tags(paths.evaluation_id, config.suite)
-    finetuned: Finetuned = {"training_job": job, "model_version": None, "failure": None}
+    finetuned: Finetuned = {"training_job": job, "model_version": None, "training": None, "failure": None}
     try:
-        finetuned["model_version"] = jumpstart.train(
-            model, job_name=job, role_arn=role_arn, bucket=paths.bucket, tags=tags, max_seconds=FINETUNE_SECONDS
+        channels, examples = _training_channels(model, paths.bucket)
+        version, training = jumpstart.train(
+            model, channels, job_name=job, role_arn=role_arn, bucket=paths.bucket, tags=tags
         )
+        finetuned["model_version"] = version
+        finetuned["training"] = training.model_copy(update={"examples": examples}).model_dump(mode="json")
+    except RejectedError as error:
+        finetuned["failure"] = {"kind": "TrainingDataRejected", "reason": str(error)}
     except Exception as error:  # as in `_create`: whatever the SDK raises concerns this model only
         logger.exception("training job %s failed", job)
         finetuned["failure"] = {"kind": "FinetuningFailed", "reason": f"{type(error).__name__}: {error}"}
     return finetuned
+
+
+def _training_channels(model: ModelSection, bucket: str) -> tuple[dict[str, str], dict[str, int]]:
+    """Each channel's URI and number of examples.
+
+    Raises:
+        RejectedError: the data are not what the config says of them.
+    """
+    from assay.aws.jumpstart import s3_uri
+    from assay.aws.training_data import ChannelFolder
+    from assay.contracts.training_data import check_channel, kind_of
+
+    section = model.finetuning_config
+    assert section is not None
+    paths = {"training": section.train_data_path, "validation": section.validation_data_path}
+    folders = {name: ChannelFolder(s3_uri(path, bucket)) for name, path in paths.items() if path is not None}
+    examples = {}
+    for name, folder in folders.items():
+        found = check_channel(kind_of(section), folder.uri, folder, template_of=folders["training"])
+        if found.total:
+            raise RejectedError(folder.uri, found.faults, found.total)
+        examples[name] = found.examples
+    return {name: folder.uri for name, folder in folders.items()}, examples
 
 
 def deploy(
@@ -140,18 +170,28 @@ def deploy(
     model = config.model(model_name)
     name = endpoint_name(config, model, paths.evaluation_id)
     endpoints = Endpoints(owner)
-    deployed: Deployed = {"endpoint_name": name, "model_version": None, "created": False, "failure": None}
+    deployed: Deployed = {
+        "endpoint_name": name,
+        "model_version": None,
+        "created": False,
+        "training": None,
+        "failure": None,
+    }
     training_job = None
     if finetuned is not None:
         if finetuned["failure"] is not None:
             deployed["failure"] = finetuned["failure"]
             return deployed
         training_job = finetuned["training_job"]
+        deployed["training"] = finetuned["training"]
         model = model.model_copy(update={"model_version": finetuned["model_version"]})
     try:
-        if _must_create(endpoints, name, model, paths.evaluation_id, config.limits.deploy_seconds):
+        identity = _identity(model, training_job)
+        if training_job is not None:
+            _not_taken(endpoints, name)
+        if _must_create(endpoints, name, model, identity, paths.evaluation_id, config.limits.deploy_seconds):
             deployed["created"] = True
-            tags = endpoints.tags(paths.evaluation_id, config.suite, _identity(model))
+            tags = endpoints.tags(paths.evaluation_id, config.suite, identity)
             endpoints.release(name, paths.evaluation_id)
             deployed["model_version"] = _create(name, model, tags, role_arn, training_job)
         endpoints.wait_in_service(name, config.limits.deploy_seconds)
@@ -202,6 +242,8 @@ def evaluate(evaluation_uri: str, model_name: str, prepared: Prepared, deployed:
         )
     else:
         outcome = _ask_and_score(paths, storage, config, config.model(model_name), deployed, prepared, manifest)
+    if deployed is not None and deployed["training"] is not None:
+        outcome = outcome.model_copy(update={"training": Training.model_validate(deployed["training"])})
     storage.write(paths.outcome(model_name), outcome.model_dump_json(indent=1).encode(), "application/json")
     return {"model": model_name, "status": outcome.status, "answered": outcome.answered, "failed": outcome.failed}
 
@@ -241,7 +283,17 @@ def _open(evaluation_uri: str) -> tuple[EvaluationPaths, Any, Manifest, SuiteCon
     return paths, storage, manifest, load_config(storage.read(paths.config), paths.config)
 
 
-def _must_create(endpoints: Any, name: str, model: ModelSection, evaluation_id: str, seconds: float) -> bool:
+def _not_taken(endpoints: Any, name: str) -> None:
+    """Refuse an endpoint that is not ours: it serves anything but what this evaluation has just tuned."""
+    from assay.aws.endpoints import EndpointFailedError
+
+    if endpoints.status(name) is not None and endpoints.owner_evaluation(name) is None:
+        raise EndpointFailedError(f"endpoint {name} exists and is not ours, so it cannot serve the fine-tuned model")
+
+
+def _must_create(
+    endpoints: Any, name: str, model: ModelSection, identity: str, evaluation_id: str, seconds: float
+) -> bool:
     """Whether there is no endpoint to reuse. One that another evaluation of ours created is waited out."""
     if model.provider == "endpoint":
         return False
@@ -255,29 +307,30 @@ def _must_create(endpoints: Any, name: str, model: ModelSection, evaluation_id: 
     if owner == evaluation_id and status in {"InService", "Creating"}:
         return False
     if owner != evaluation_id and not model.cleanup_endpoint:
-        return _kept(endpoints, name, model, owner)
+        return _kept(endpoints, name, identity, owner)
     if owner == evaluation_id:
         endpoints.release(name, evaluation_id)
     return _gone(endpoints, name, owner, seconds)
 
 
-def _kept(endpoints: Any, name: str, model: ModelSection, owner: str) -> bool:
+def _kept(endpoints: Any, name: str, identity: str, owner: str) -> bool:
     """An endpoint that an earlier evaluation was told to keep is reused when it serves this model; it never goes."""
     from assay.aws.endpoints import EndpointFailedError
 
     served = endpoints.served_model(name)
-    if served != _identity(model):
+    if served != identity:
         raise EndpointFailedError(
             f"endpoint {name}, kept by evaluation {owner}, serves {served or 'an unknown model'} and not "
-            f"{_identity(model)}; delete it or choose another name"
+            f"{identity}; delete it or choose another name"
         )
     logger.info("endpoint %s was kept by evaluation %s: reused", name, owner)
     return False
 
 
-def _identity(model: ModelSection) -> str:
-    """Which model an endpoint serves, as a tag's value (at most 256 characters)."""
-    return f"{model.model_id}:{model.model_version.replace('*', 'latest')}"[:256]
+def _identity(model: ModelSection, training_job: str | None = None) -> str:
+    """Which model an endpoint serves, as a tag's value (at most 256 characters); of a tuned one also by which job."""
+    tuned = "" if training_job is None else f":{training_job}"
+    return f"{model.model_id}:{model.model_version.replace('*', 'latest')}"[: 256 - len(tuned)] + tuned
 
 
 def _gone(endpoints: Any, name: str, owner: str, seconds: float) -> bool:
