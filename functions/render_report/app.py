@@ -25,10 +25,10 @@ def lambda_handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, 
     request = ReportRequest.model_validate(event)
     files = EvaluationFiles(request.paths)
     config, comparison = files.config(), files.comparison()
-    samples = select_samples(files.records(), files.responses(config), files.scores(config), config.metric())
-    page = render_report(comparison, manifest=files.manifest(), config=config, samples=samples)
-    uri = files.write_report(page)
     gate = files.gate()
+    samples = select_samples(files.records(), files.responses(config), files.scores(config), config.metric())
+    page = render_report(comparison, manifest=files.manifest(), config=config, samples=samples, gate=gate)
+    uri = files.write_report(page)
     mail = completion_mail(
         comparison,
         report_uri=uri,

@@ -101,7 +101,14 @@ def package(cloud: Cloud, arn: str) -> dict[str, Any]:
 
 
 def test_a_first_winner_is_registered_approved_and_announced(cloud: Cloud, command: Any) -> None:
+    sns, topic = cloud.stack.client("sns"), cloud.stack.outputs["TopicArn"]
+    wanted = {"occasion": ["approval"], "suite": ["approved"]}
+    for address, policy in (("approver@example.org", wanted), ("other@example.org", {"suite": ["another"]})):
+        attributes = {"FilterPolicy": json.dumps(policy)}
+        sns.subscribe(TopicArn=topic, Protocol="email", Endpoint=address, Attributes=attributes)
+
     first = Suite(cloud, "approved").evaluate()
+    assert first.mail["to"] == ["approver@example.org"]
     arn = first.completed["data"]["model_package_arn"]
     [registered] = cloud.wait(lambda: cloud.events("ModelRegistered", suite="approved"))
     assert registered["data"]["model_package_arn"] == arn

@@ -216,6 +216,8 @@ def test_an_approval_is_announced_and_mailed(stack: Stack) -> None:
     [mail] = stack.mails()
     assert mail["Subject"] == "Assay: sums: good is approved"
     assert mail["Message"] == APPROVED_MAIL
+    attributes = {name: item["Value"] for name, item in mail["MessageAttributes"].items()}
+    assert attributes == {"suite": "sums", "occasion": '["approval"]'}
     assert [item["approval_status"] for item in stack.approvals()] == ["PendingManualApproval", "Approved"]
     assert stack.approvals()[1]["decided_by"] == "arn:aws:iam::123456789012:user/ada"
     assert stack.approvals()[1]["note"] == "Read them; fine."

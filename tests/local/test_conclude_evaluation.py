@@ -135,6 +135,12 @@ def definition(topic: str) -> dict[str, Any]:
     return machine
 
 
+def occasions(mail: dict[str, Any]) -> tuple[str, list[str]]:
+    """The suite and the occasions of a mail, which subscriptions may filter by."""
+    attributes = mail["MessageAttributes"]
+    return attributes["suite"]["Value"], json.loads(attributes["occasion"]["Value"])
+
+
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     with running(tmp_path_factory.mktemp("cloud")) as machines:
@@ -191,6 +197,7 @@ def test_a_pipeline_that_succeeded_is_compared_registered_reported_announced_and
     }
     [mail] = stack.mails()
     assert (mail["Subject"], mail["Message"]) == (RENDERED["subject"], RENDERED["text"])
+    assert occasions(mail) == ("sums", ["completed", "approval"])
 
 
 def test_an_evaluation_without_winner_registers_nothing_and_is_complete_all_the_same(stack: Stack) -> None:
@@ -209,7 +216,8 @@ def test_a_winner_that_the_gate_stops_is_reported_and_not_registered(stack: Stac
     assert stack.conclude("Succeeded")["status"] == "SUCCEEDED"
     assert [name for name, _ in stack.calls] == ["compare", "gate", "render"]
     assert stack.calls[-1][1]["model_package_arn"] is None
-    [event] = stack.events()
+    [event], [mail] = stack.events(), stack.mails()
+    assert occasions(mail) == ("sums", ["completed"])
     assert (event["detail"]["data"]["gate"], event["detail"]["data"]["winner"]) == ("failed", "good")
     assert (stack.item()["gate"], stack.item()["model_package_arn"]) == ("failed", True)
 
@@ -337,6 +345,7 @@ def test_endpoints_that_cannot_be_released_are_told_and_end_the_execution_as_fai
     assert event["detail"]["data"]["released_endpoints"] == []
     [mail] = stack.mails()
     assert "could NOT be released" in mail["Message"]
+    assert occasions(mail) == ("sums", ["failed"])
 
 
 def test_a_failure_that_cannot_be_explained_is_announced_all_the_same(stack: Stack) -> None:
@@ -344,3 +353,30 @@ def test_a_failure_that_cannot_be_explained_is_announced_all_the_same(stack: Sta
     assert stack.conclude("Failed")["status"] == "SUCCEEDED"
     [event] = stack.events()
     assert event["detail"]["data"]["failed_steps"] == []
+
+
+FAILED_MAIL = f"""\
+The evaluation of sums gave no result: the pipeline execution failed.
+
+Step preprocess: the catalog's "end" is missing
+Step evaluate-good: SageMaker gives no reason
+Endpoints released: shared
+
+Evaluation: {ID}
+Pipeline execution: {EXECUTION}
+What there is of it: s3://drops/evaluations/sums/{ID}/"""
+
+
+@pytest.mark.parametrize(
+    ("status", "subject", "text"),
+    [
+        ("Failed", "Assay: sums failed", FAILED_MAIL),
+        ("Stopped", "Assay: sums was stopped", FAILED_MAIL.replace("execution failed", "execution was stopped")),
+    ],
+)
+def test_the_mail_about_an_evaluation_without_a_result_reads_like_this(
+    stack: Stack, status: str, subject: str, text: str
+) -> None:
+    stack.conclude(status)
+    [mail] = stack.mails()
+    assert (mail["Subject"], mail["Message"]) == (subject, text)

@@ -264,10 +264,11 @@ def test_a_mail_is_published_with_subject_and_text(aws: None) -> None:
     queue_url = boto3.client("sqs").create_queue(QueueName="q")["QueueUrl"]
     queue_arn = "arn:aws:sqs:eu-west-1:123456789012:q"
     boto3.client("sns").subscribe(TopicArn=topic, Protocol="sqs", Endpoint=queue_arn)
-    Mailer(topic).send(SimpleNamespace(subject="Assay: faq", text="It is done.\n"))
+    Mailer(topic).send(SimpleNamespace(subject="Assay: faq", text="It is done.\n"), "rejected")
     [message] = boto3.client("sqs").receive_message(QueueUrl=queue_url)["Messages"]
     body = json.loads(message["Body"])
     assert (body["Subject"], body["Message"]) == ("Assay: faq", "It is done.\n")
+    assert body["MessageAttributes"]["occasion"] == {"Type": "String.Array", "Value": '["rejected"]'}
 
 
 # ---- faults

@@ -24,4 +24,4 @@ class Announcements:
 
     def mail_rejection(self, error: RejectedError, rejected_uri: str) -> None:
         """Tell everybody who subscribed what is wrong with a file."""
-        self.mailer.send(rejection_mail(error.subject, error.faults, error.total, rejected_uri))
+        self.mailer.send(rejection_mail(error.subject, error.faults, error.total, rejected_uri), "rejected")

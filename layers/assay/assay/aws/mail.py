@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any, Protocol
 
 import boto3
@@ -31,10 +32,18 @@ class Mailer:
         self._client = client if client is not None else boto3.client("sns")
 
     @transient_faults()
-    def send(self, mail: Mail) -> None:
+    def send(self, mail: Mail, occasion: str) -> None:
         """Publish one mail.
+
+        Args:
+            occasion: `completed`, `failed`, `rejected` or `approval`: what a subscription may filter by.
 
         Raises:
             TransientError: SNS did not take it.
         """
-        self._client.publish(TopicArn=self._topic_arn, Subject=mail.subject, Message=mail.text)
+        self._client.publish(
+            TopicArn=self._topic_arn,
+            Subject=mail.subject,
+            Message=mail.text,
+            MessageAttributes={"occasion": {"DataType": "String.Array", "StringValue": json.dumps([occasion])}},
+        )

@@ -10,12 +10,14 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from assay.contracts.config import SuiteConfig
+from assay.contracts.gate import GateResult
 from assay.contracts.results import Comparison, Manifest, Mean, PairedDifference, RankedModel
 from assay.decision.explanation import points
 from assay.report.chart import Scale
 from assay.report.samples import Samples
 
 MAX_PAIRS = 45
+MAX_REGRESSED = 50
 _TEMPLATE = "template.html.j2"
 
 
@@ -44,11 +46,19 @@ class Pairs:
     scale: Scale
 
 
-def render_report(comparison: Comparison, *, manifest: Manifest, config: SuiteConfig, samples: Samples) -> str:
+def render_report(
+    comparison: Comparison,
+    *,
+    manifest: Manifest,
+    config: SuiteConfig,
+    samples: Samples,
+    gate: GateResult | None = None,
+) -> str:
     """Render the page.
 
     Args:
         samples: records that models got wrong, from `select_samples`.
+        gate: what the winner was held against; None when there is no winner.
     """
     metric_means = {item.model: _mean(item, comparison.metric) for item in comparison.models}
     pairs = _pairs(comparison)
@@ -68,6 +78,8 @@ def render_report(comparison: Comparison, *, manifest: Manifest, config: SuiteCo
             config=config,
             samples=_in_order(samples, [item.model for item in comparison.models]),
             headline=_headline(comparison),
+            gate=gate,
+            gate_regressed=[] if gate is None else gate.regressed[:MAX_REGRESSED],
             places=places,
             means_scale=Scale.around(_bounds(place.mean for place in places)),
             score_names=[(item.algorithm, item.score, item.direction) for item in comparison.models[0].scores],
