@@ -67,6 +67,9 @@ def schema() -> dict[str, Any]:
     bare = {"type": "string", "anyOf": names, "description": "An algorithm by its bare name."}
     items = generated["properties"]["algorithms"]["items"]
     generated["properties"]["algorithms"]["items"] = {"anyOf": [bare, items]}
+    bound = {"type": "string", "description": "A bound for short, such as `latency_p95_ms <= 2000`."}
+    constraints = definitions["SelectionSection"]["properties"]["constraints"]
+    constraints["items"] = {"anyOf": [bound, constraints["items"]]}
     title = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "Config of an Assay suite, version 1"}
     return title | {key: value for key, value in generated.items() if key != "title"}
 

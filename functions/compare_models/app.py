@@ -11,6 +11,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from assay.aws.evaluation_files import EvaluationFiles
 from assay.contracts.conclusion import ComparisonReference, EvaluationReference
 from assay.decision.compare import compare
+from assay.decision.records import RecordIndex
 
 logger = Logger()
 metrics = Metrics()
@@ -26,9 +27,9 @@ def lambda_handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, 
     comparison = compare(
         evaluation_id=request.evaluation_id,
         config=config,
-        records=files.record_count(),
+        records=RecordIndex.of(files.records(), clustered=config.dataset.cluster_key is not None),
         outcomes=files.outcomes(config),
-        scores=files.scores(config),
+        scores=files.score_tables(config),
     )
     uri = files.write_comparison(comparison)
     failed = sum(model.outcome.status == "failed" for model in comparison.models)

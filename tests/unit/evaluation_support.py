@@ -18,6 +18,7 @@ from assay.contracts.config import load_config
 from assay.contracts.evaluation import EvaluationPaths
 from assay.contracts.results import Manifest, ModelOutcome, ScoreRow, SourceObject
 from assay.decision.compare import compare
+from assay.decision.records import RecordIndex
 from assay.scoring.score_files import write_scores
 
 CONFIG = """\
@@ -82,9 +83,9 @@ def evaluated(
         compare(
             evaluation_id=paths.evaluation_id,
             config=config,
-            records=N,
+            records=RecordIndex.of(files.records(), clustered=False),
             outcomes=files.outcomes(config),
-            scores=files.scores(config),
+            scores=files.score_tables(config),
         )
     )
 

@@ -182,6 +182,24 @@ BAD = [
     ("metric: factual_knowledge", "metric: factual_knowlege", 28, "selection.metric", "did you mean"),
     ("metric: factual_knowledge", "metric: QAAccuracy.factual_knowledge", 28, "selection.metric", "no algorithm"),
     ("metric: factual_knowledge", "metric: factual_knowledge\n  weights: {a: 1}", 29, "selection.weights", "exclude"),
+    ("metric: factual_knowledge", "weights: {}", 28, "selection.weights", "at least 1"),
+    ("metric: factual_knowledge", "weights: {factual_knowledge: 0}", 28, "selection.weights", "above 0"),
+    ("metric: factual_knowledge", "weights: {factual_knowledge: -1}", 28, "selection.weights.factual_knowledge",
+     "greater than or equal to 0"),
+    ("metric: factual_knowledge", "weights: {factual_knowlege: 1}", 28, "selection.weights.factual_knowlege",
+     "did you mean `factual_knowledge`?"),
+    ("metric: factual_knowledge", "constraints: [latency_p95 <= 2000]", 28, "selection.constraints[0]",
+     "did you mean `latency_p95_ms`?"),
+    ("metric: factual_knowledge", "constraints: [latency_p95_ms < 2000]", 28, "selection.constraints[0]",
+     "with <= or >="),
+    ("metric: factual_knowledge", "constraints: [{metric: latency_ms}]", 28, "selection.constraints[0]",
+     "`at_least` or `at_most`"),
+    ("metric: factual_knowledge", "constraints: [{metric: toxicity, at_most: 1}]", 28,
+     "selection.constraints[0].metric", "no algorithm of this config gives the score 'toxicity'"),
+    ("metric: factual_knowledge", "objective: beauty", 28, "selection.objective", "quality"),
+    ("metric: factual_knowledge", "objective: [cost, cost]", 28, "selection.objective", "twice"),
+    (TAIL, f"{TAIL}\npricing: {{tokens: {{smal: {{input_usd: 1, output_usd: 1}}}}}}", 35, "pricing.tokens.smal",
+     "did you mean `small`?"),
     ("confidence: 0.95", "confidence: 95", 30, "gate.confidence", "less than 1"),
     ("confidence: 0.95", "confidence: 95%", 30, "gate.confidence", 'a number, found "95%"'),
     ("confidence: 0.95", "confidence: .inf", 30, "gate.confidence", "finite"),
@@ -226,6 +244,21 @@ def test_there_are_at_least_sixty_bad_configs() -> None:
     assert len(BAD) >= 60
 
 
+def test_a_choice_may_be_made_of_weights_bounds_and_criteria() -> None:
+    selection = (
+        "weights: {factual_knowledge: 2, factual_knowledge_quasi_exact: 1}\n"
+        "  constraints: [latency_p95_ms <= 2000, FactualKnowledge.factual_knowledge >= 0.1]\n"
+        "  objective: [quality, cost]"
+    )
+    found = load_config(replaced("metric: factual_knowledge", selection).encode(), "x").selection
+    assert found is not None
+    assert [(item.metric, item.at_least, item.at_most) for item in found.constraints] == [
+        ("latency_p95_ms", None, 2000.0),
+        ("FactualKnowledge.factual_knowledge", 0.1, None),
+    ]
+    assert found.objective == ["quality", "cost"]
+
+
 NOT_YET = [
     ("provider: endpoint\n    endpoint_name: live",
      "provider: huggingface\n    model_id: m\n    deployment_config: {instance_type: ml.m5.xlarge}", 22,
@@ -233,9 +266,6 @@ NOT_YET = [
     ("ml.m5.xlarge", "[ml.m5.xlarge, ml.m5.large]", 12, "models[0].deployment_config.instance_type"),
     ("instance_type: ml.m5.xlarge\n      num_instances: 1", "serverless: {memory_mb: 2048}", 12,
      "models[0].deployment_config.serverless"),
-    ("metric: factual_knowledge", "weights: {factual_knowledge: 1}", 28, "selection.weights"),
-    ("metric: factual_knowledge", "constraints: [{metric: latency_ms, at_most: 9}]", 28, "selection.constraints"),
-    ("metric: factual_knowledge", "objective: cost", 28, "selection.objective"),
     (TAIL, "  shards: 2", 34, "limits.shards"),
     (TAIL, f"{TAIL}\njudge: {{endpoint_name: judge}}", 35, "judge"),
     (TAIL, f"{TAIL}\nnotify: {{emails: [a@example.com]}}", 35, "notify"),

@@ -4,7 +4,7 @@ import math
 import os
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 import assay
 from assay.contracts.algorithms import ALGORITHMS, Algorithm
 from assay.contracts.config import SuiteConfig
-from assay.contracts.results import Comparison, Failure, ModelOutcome
+from assay.contracts.results import Comparison, Failure, Latency, ModelOutcome
 from assay.decision.compare import compare
 from assay.decision.explanation import points
+from assay.decision.records import RecordIndex
 
 NAN = math.nan
 
@@ -50,6 +51,10 @@ def suite(*models: str, **sections: Any) -> SuiteConfig:
     )
 
 
+def index(ids: Iterable[Any]) -> RecordIndex:
+    return RecordIndex({str(name): place for place, name in enumerate(ids)})
+
+
 def table(values: Sequence[float], ids: Sequence[str] | None = None, algorithm: str = "FactualKnowledge") -> Table:
     ids = list(ids) if ids is not None else [str(number) for number in range(len(values))]
     column = Column(ids, np.array(values, dtype=np.float64))
@@ -69,16 +74,28 @@ def broken(model: str) -> ModelOutcome:
 
 
 def decide(
-    values: Mapping[str, Sequence[float]], config: SuiteConfig | None = None, extra: Sequence[ModelOutcome] = ()
+    values: Mapping[str, Sequence[float]],
+    config: SuiteConfig | None = None,
+    extra: Sequence[ModelOutcome] = (),
+    *,
+    replaced: Sequence[ModelOutcome] = (),
+    records: RecordIndex | None = None,
 ) -> Comparison:
-    records = max(len(found) for found in values.values())
+    """Compare; `replaced` outcomes stand in the place of plain ones."""
+    count = max(len(found) for found in values.values())
     failed = {name: sum(math.isnan(value) for value in found) for name, found in values.items()}
     return compare(
         evaluation_id="1",
         config=config or suite(*values),
-        records=records,
-        outcomes=[*(outcome(name, records, failed[name]) for name in values), *extra],
-        scores={name: table(found) for name, found in values.items()},
+        records=records or index(range(count)),
+        outcomes=list(
+            (
+                {name: outcome(name, count, failed[name]) for name in values}
+                | {item.model: item for item in (*extra, *replaced)}
+            ).values()
+        ),
+        scores=[(name, table(found)) for name, found in values.items()],
+        draws=100,
     )
 
 
@@ -92,14 +109,18 @@ def test_the_model_with_the_highest_mean_wins_and_the_lead_is_told_with_its_inte
     assert [(item.model, item.rank) for item in found.models] == [("large", 1), ("small", 2)]
     assert found.explanation == (
         "large has the highest mean of FactualKnowledge.factual_knowledge, 75.0 points [65.7, 82.5]. "
-        "It leads small by 25.0 points [16.4, 33.6] on 100 common records."
+        "It leads small by 25.0 points [17.5, 34.3] on 100 common records."
     )
 
 
 def test_a_lead_within_the_noise_is_called_that() -> None:
     found = decide({"a": right(51), "b": right(50)})
     assert (found.winner, found.verdict) == ("a", "inconclusive")
-    assert "Its lead over b, 1.0 points [-1.0, 3.0] on 100 common records, is within the noise" in found.explanation
+    assert found.explanation.endswith(
+        "Its lead over b, 1.0 points [-2.7, 5.4] on 100 common records, is within the noise: this catalog does not "
+        "tell the two apart. It can tell differences of 7.7 points. A lead as small as this takes about 680 more "
+        "records."
+    )
 
 
 def test_others_within_the_noise_are_named_too() -> None:
@@ -131,7 +152,9 @@ def test_the_order_of_a_sum_does_not_decide() -> None:
         )
     }
     outcomes = [outcome("a", 42), outcome("b", 42)]
-    found = compare(evaluation_id="1", config=config, records=42, outcomes=outcomes, scores=tables)
+    found = compare(
+        evaluation_id="1", config=config, records=index(range(42)), outcomes=outcomes, scores=list(tables.items())
+    )
     assert [item.rank for item in found.models] == [1, 1]
 
 
@@ -145,17 +168,21 @@ def test_a_metric_of_which_less_is_better_turns_the_ranking_and_the_words(monkey
         "rude": table((clean + 0.3).tolist(), algorithm="Toxic"),
     }
     outcomes = [outcome("rude", 50), outcome("clean", 50)]
-    found = compare(evaluation_id="1", config=config, records=50, outcomes=outcomes, scores=scores)
+    found = compare(
+        evaluation_id="1", config=config, records=index(range(50)), outcomes=outcomes, scores=list(scores.items())
+    )
     assert (found.winner, found.verdict, found.direction) == ("clean", "better", "lower")
     assert found.explanation.startswith("clean has the lowest mean of Toxic.toxicity, ")
-    assert "It leads rude by 30.0 points [30.0, 30.0] on 50 common records." in found.explanation
+    assert "It leads rude by 30.0 points [22.9, 37.1] on 50 common records." in found.explanation
     assert found.differences[0].difference == pytest.approx(-0.3)
 
 
 def test_pairs_are_matched_by_record_and_not_by_position() -> None:
     scores = {"a": table([1, 0, 1], ["x", "y", "z"]), "b": table([1, 1, 0], ["z", "x", "y"])}
     outcomes = [outcome("a", 3), outcome("b", 3)]
-    found = compare(evaluation_id="1", config=suite("a", "b"), records=3, outcomes=outcomes, scores=scores)
+    found = compare(
+        evaluation_id="1", config=suite("a", "b"), records=index("zxy"), outcomes=outcomes, scores=list(scores.items())
+    )
     assert [(item.n, item.difference) for item in found.differences] == [(3, 0.0), (3, 0.0)]
 
 
@@ -205,14 +232,26 @@ def test_the_share_that_the_gate_allows_is_exact(share: float) -> None:
 def test_an_answer_that_could_not_be_scored_counts_as_failed() -> None:
     scores = {"a": table([1.0] * 10), "b": table([NAN] * 5 + [1.0] * 5)}
     outcomes = [outcome("a", 10), outcome("b", 10)]
-    found = compare(evaluation_id="1", config=suite("a", "b"), records=10, outcomes=outcomes, scores=scores)
+    found = compare(
+        evaluation_id="1",
+        config=suite("a", "b"),
+        records=index(range(10)),
+        outcomes=outcomes,
+        scores=list(scores.items()),
+    )
     assert found.models[1].ineligible is not None
     assert found.models[1].ineligible.startswith("5 of 10 records (50.0 %)")
 
 
 def test_records_without_any_row_count_as_failed() -> None:
     outcomes = [outcome("a", 10)]
-    found = compare(evaluation_id="1", config=suite("a"), records=10, outcomes=outcomes, scores={"a": table([1.0] * 9)})
+    found = compare(
+        evaluation_id="1",
+        config=suite("a"),
+        records=index(range(10)),
+        outcomes=outcomes,
+        scores={"a": table([1.0] * 9)}.items(),
+    )
     assert found.models[0].scores[0].mean.failed == 1
     assert found.winner is None
 
@@ -229,7 +268,7 @@ def test_a_single_eligible_model_wins_without_a_verdict() -> None:
 def test_without_an_eligible_model_there_is_no_winner_and_the_reasons_are_told() -> None:
     config = suite("a", "b", "c", "d", "e")
     outcomes = [broken(name) for name in "abcde"]
-    found = compare(evaluation_id="1", config=config, records=10, outcomes=outcomes, scores={})
+    found = compare(evaluation_id="1", config=config, records=index(range(10)), outcomes=outcomes, scores=[])
     assert (found.winner, found.verdict, found.differences) == (None, None, [])
     assert found.explanation.startswith("No model is chosen: of 5 models, none is eligible. Not eligible: a: it could")
     assert found.explanation.endswith("; and 2 more.")
@@ -245,14 +284,16 @@ def test_a_first_that_is_worse_on_the_common_records_is_not_chosen() -> None:
     )
     assert (found.winner, found.verdict) == (None, None)
     assert found.explanation.startswith("No model is chosen. shy has the highest mean")
-    assert "Yet it is behind brave by 5.6 points [1.5, 9.6] on 90 common records" in found.explanation
+    assert "Yet it is behind brave by 5.6 points [2.5, 11.0] on 90 common records" in found.explanation
 
 
 def test_models_without_a_common_record_are_not_compared() -> None:
     scores = {"a": table([1.0, 1.0], ["1", "2"]), "b": table([1.0, 0.0], ["3", "4"])}
     config = suite("a", "b", gate={"max_failed": 0.5})
     outcomes = [outcome("a", 4, 2), outcome("b", 4, 2)]
-    found = compare(evaluation_id="1", config=config, records=4, outcomes=outcomes, scores=scores)
+    found = compare(
+        evaluation_id="1", config=config, records=index("1234"), outcomes=outcomes, scores=list(scores.items())
+    )
     assert (found.winner, found.verdict) == ("a", "inconclusive")
     assert "It has no record in common with b, so the two cannot be compared." in found.explanation
 
@@ -273,14 +314,188 @@ def test_a_comparison_survives_being_written_and_read() -> None:
     assert Comparison.model_validate_json(found.model_dump_json()) == found
 
 
+def test_a_comparison_that_was_written_before_this_version_is_still_read() -> None:
+    found = Comparison.model_validate_json((Path(__file__).parent / "data/comparison_of_old.json").read_text())
+    assert (found.winner, found.verdict) == ("a", "better")
+    assert found.differences[0].p_adjusted is None
+    assert found.models[0].probability_best is None
+    assert (found.selection, found.family, found.slices) == (None, "", [])
+
+
+def test_of_ten_equal_models_none_is_called_better_though_the_best_leads_the_worst() -> None:
+    rng = np.random.default_rng(17)
+    models = {f"m{number}": (rng.random(200) < 0.5).astype(float).tolist() for number in range(10)}
+    found = decide(models)
+    metric = [item for item in found.differences if item.score == "factual_knowledge"]
+    assert len(metric) == 45
+    assert min(item.p_value or 1 for item in metric) < 0.05
+    assert {item.verdict for item in metric} == {"inconclusive"}
+    assert all((item.p_adjusted or 0) >= (item.p_value or 1) for item in metric)
+    assert "over all pairs of models" in found.family
+
+
+def test_records_in_clusters_are_not_taken_for_independent() -> None:
+    values = {"a": right(75), "b": right(50)}
+    clusters = np.repeat(np.arange(4), 25)
+    records = RecordIndex({str(name): name for name in range(100)}, clusters=clusters)
+    found = decide(values, records=records)
+    assert (found.verdict, found.clusters) == ("inconclusive", 4)
+    pair = found.differences[0]
+    assert (pair.method, pair.clusters) == ("cluster_t", 4)
+    one = decide(values, records=RecordIndex(records.places, clusters=np.zeros(100, dtype=np.intp)))
+    assert (one.differences[0].low, one.differences[0].p_value, one.verdict) == (None, None, "inconclusive")
+    assert one.models[0].scores[0].mean.low is None
+
+
+def test_models_that_are_surely_within_the_margin_are_equivalent() -> None:
+    config = suite("a", "b", gate={"margin": 0.05})
+    found = decide({"a": right(501, 1000), "b": right(500, 1000)}, config)
+    assert (found.winner, found.verdict, found.margin) == ("a", "equivalent", 0.05)
+    assert found.differences[0].equivalence_p is not None
+    assert "a and b are equivalent: they differ by less than the margin of 5.0 points (0.1 points" in found.explanation
+    wide = decide({"a": right(501, 1000), "b": right(500, 1000)}, suite("a", "b", gate={"margin": 0.003}))
+    assert wide.verdict == "inconclusive"
+
+
+def test_what_failures_would_do_as_the_worst_score_is_told_beside_what_was_scored() -> None:
+    config = suite("a", "b", gate={"max_failed": 0.2})
+    found = decide({"a": [NAN] * 15 + right(75, 85), "b": right(70)}, config)
+    pair = found.differences[0]
+    assert (found.winner, pair.n, pair.only_first, pair.only_second) == ("a", 85, 0, 15)
+    assert pair.errors_as_worst is not None
+    assert pair.errors_as_worst.n == 100
+    assert pair.errors_as_worst.difference == pytest.approx(0.05)
+    worst = found.models[0].scores[0].errors_as_worst
+    assert worst is not None
+    assert (worst.n, worst.value) == (100, 0.75)
+    assert found.models[1].scores[0].errors_as_worst is None
+    assert (found.verdict, pair.errors_as_worst.verdict) == ("better", "inconclusive")
+    assert found.explanation.endswith("Were every failure the worst score, the verdict would be inconclusive.")
+
+
+def test_the_probability_of_being_best_is_shared_by_models_that_are_alike() -> None:
+    found = decide({"a": right(50), "b": right(50), "c": right(10)})
+    assert [item.probability_best for item in found.models] == [0.5, 0.5, 0.0]
+    assert (found.draws, found.seed) == (100, 0)
+
+
+def economy(name: str, records: int, wall_seconds: float, p95: float) -> ModelOutcome:
+    latency = Latency(n=records, mean=p95, p50=p95, p90=p95, p95=p95, p99=p95)
+    return outcome(name, records).model_copy(update={"wall_seconds": wall_seconds, "latency": latency})
+
+
+def test_a_model_that_breaks_a_constraint_is_not_eligible_and_the_reason_is_told() -> None:
+    constraints = ["latency_p95_ms <= 2000", {"metric": "factual_knowledge", "at_least": 0.3}]
+    config = suite("slow", "fast", "bad", "unknown", selection={"constraints": constraints})
+    outcomes = [economy("slow", 100, 10, 2500), economy("fast", 100, 10, 500), economy("bad", 100, 10, 500)]
+    found = decide(
+        {"slow": right(90), "fast": right(50), "bad": right(20), "unknown": right(95)}, config, replaced=outcomes
+    )
+    assert (found.winner, found.verdict) == ("fast", None)
+    reasons = {item.model: item.ineligible for item in found.models}
+    assert reasons == {
+        "fast": None,
+        "slow": "latency_p95_ms <= 2000 is asked, and its value is 2,500",
+        "bad": "factual_knowledge >= 0.3 is asked, and its value is 0.2",
+        "unknown": "latency_p95_ms <= 2000 is asked, and its value is not known",
+    }
+    assert [item.kept for item in found.models[0].constraints] == [True, True]
+    assert found.models[0].constraints[1].sure
+
+
+def test_constraints_that_all_break_leave_no_winner() -> None:
+    config = suite("a", "b", selection={"constraints": ["failed_share <= -1"]})
+    found = decide({"a": right(50), "b": right(40)}, config)
+    assert (found.winner, found.selection) == (None, None)
+    assert "none is eligible. Not eligible: a: failed_share <= -1 is asked, and its value is 0" in found.explanation
+
+
+def test_the_cheapest_is_chosen_where_cost_is_the_objective_and_its_price_in_quality_is_told() -> None:
+    config = suite(
+        "dear", "cheap", "worst", selection={"objective": "cost"}, pricing={"instances": {"ml.g5.xlarge": 3.6}}
+    )
+    outcomes = [economy("dear", 100, 100, 50), economy("cheap", 100, 10, 60), economy("worst", 100, 20, 70)]
+    found = decide({"dear": right(90), "cheap": right(60), "worst": right(50)}, config, replaced=outcomes)
+    assert (found.winner, found.verdict) == ("cheap", "worse")
+    assert found.explanation.startswith(
+        "cheap has the lowest cost of the eligible models, $0.10 for 1,000 answers. Its mean of "
+        "FactualKnowledge.factual_knowledge is 60.0 points [50.2, 69.1]. It is behind dear by 30.0 points"
+    )
+    assert found.selection is not None
+    assert (found.selection.rival, found.selection.front) == ("dear", ["quality", "cost", "latency"])
+    assert {item.model: item.on_front for item in found.models} == {"dear": True, "cheap": True, "worst": False}
+    assert [item.rank for item in found.models] == [1, 2, 3]
+    assert any("own" in sentence for sentence in found.assumptions)
+
+
+def test_among_equivalent_models_a_later_criterion_decides() -> None:
+    sections = {"gate": {"margin": 0.05}, "pricing": {"instances": {"ml.g5.xlarge": 3.6}}}
+    values = {"dear": right(501, 1000), "cheap": right(500, 1000), "bad": right(100, 1000)}
+    outcomes = [economy("dear", 1000, 100, 50), economy("cheap", 1000, 10, 60), economy("bad", 1000, 1, 70)]
+    config = suite(*values, selection={"objective": ["quality", "cost"]}, **sections)
+    found = decide(values, config, replaced=outcomes)
+    assert (found.winner, found.verdict) == ("cheap", "equivalent")
+    assert found.explanation.startswith("cheap has the lowest cost of the models that are equal to the best in quality")
+    assert decide(values, suite(*values, **sections), replaced=outcomes).winner == "dear"
+
+
+def test_weights_rank_by_the_weighted_mean_of_the_scores_and_say_how_firm_they_are() -> None:
+    config = suite(
+        "exact", "loose", selection={"weights": {"factual_knowledge": 3, "factual_knowledge_quasi_exact": 1}}
+    )
+    ids = [str(number) for number in range(200)]
+
+    def both(strict: int, loose: int) -> Table:
+        columns = {"factual_knowledge": right(strict, 200), "factual_knowledge_quasi_exact": right(loose, 200)}
+        return Table({("FactualKnowledge", name): Column(ids, np.array(found)) for name, found in columns.items()})
+
+    found = compare(
+        evaluation_id="1",
+        config=config,
+        records=index(ids),
+        outcomes=[outcome("exact", 200), outcome("loose", 200)],
+        scores=[("exact", both(120, 40)), ("loose", both(60, 160))],
+        draws=50,
+    )
+    assert (found.metric, found.direction, found.winner) == ("selection.weighted", "higher", "exact")
+    means = {item.model: item.scores[-1].mean.value for item in found.models}
+    assert means == {"exact": pytest.approx(0.5), "loose": pytest.approx(0.425)}
+    assert found.selection is not None
+    strict, loose = found.selection.weights
+    assert (strict.weight, loose.weight) == (0.75, 0.25)
+    assert [strict.low, strict.high, loose.low, loose.high] == pytest.approx([2 / 3, 1, 0, 1 / 3])
+    assert config.metric() == ("FactualKnowledge", "factual_knowledge", "higher")
+
+
+def test_categories_in_which_the_winner_is_worse_are_found() -> None:
+    names = ["easy", "hard"]
+    categories = np.array([0] * 150 + [1] * 50)
+    records = RecordIndex({str(n): n for n in range(200)}, categories=categories, category_names=names)
+    values = {"a": [1.0] * 150 + [0.0] * 50, "b": [0.0] * 150 + [1.0] * 50}
+    found = decide(values, records=records)
+    assert found.winner == "a"
+    assert [(item.category, item.records, item.n, item.verdict) for item in found.slices] == [
+        ("easy", 150, 150, "better"),
+        ("hard", 50, 50, "worse"),
+    ]
+    assert found.slices[1].means == {"a": 0.0, "b": 1.0}
+    assert found.categories_left_out == 0
+
+
 def test_an_outcome_of_another_suite_is_refused() -> None:
     with pytest.raises(ValueError, match="does not name: stranger"):
-        compare(evaluation_id="1", config=suite("a"), records=1, outcomes=[outcome("stranger", 1)], scores={})
+        compare(evaluation_id="1", config=suite("a"), records=index("1"), outcomes=[outcome("stranger", 1)], scores=[])
 
 
-def test_more_scores_than_records_are_refused() -> None:
-    with pytest.raises(ValueError, match="a: factual_knowledge has 3 values for 2 records"):
-        compare(evaluation_id="1", config=suite("a"), records=2, outcomes=[], scores={"a": table([1, 1, 1])})
+def test_a_score_of_a_record_that_the_catalog_does_not_have_is_refused() -> None:
+    with pytest.raises(ValueError, match="a: factual_knowledge has a value for '2', which is no record of the catalog"):
+        compare(
+            evaluation_id="1",
+            config=suite("a"),
+            records=index(range(2)),
+            outcomes=[],
+            scores={"a": table([1, 1, 1])}.items(),
+        )
 
 
 @pytest.mark.parametrize(("value", "expected"), [(0.125, "12.5"), (-0.0004, "0.0"), (-0.001, "-0.1"), (1.0, "100.0")])

@@ -4,105 +4,22 @@ import math
 
 import numpy as np
 import pytest
+import statsmodels.api as sm
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from scipy import stats
 
-from assay.decision.statistics import (
-    Paired,
-    mean_with_interval,
-    paired_difference,
-    student_interval,
-    verdict,
-    wilson_interval,
-)
+from assay.decision.statistics import cluster_error, mean_with_interval, wilson_interval
 
 scores = st.floats(0, 1, allow_subnormal=False).map(lambda value: round(value, 6))
 confidences = st.sampled_from([0.5, 0.8, 0.9, 0.95, 0.99])
-
-
-@given(pairs=st.lists(st.tuples(scores, scores), min_size=2, max_size=60), confidence=confidences)
-def test_the_interval_of_a_paired_difference_is_that_of_the_paired_t_test(
-    pairs: list[tuple[float, float]], confidence: float
-) -> None:
-    first, second = np.array(pairs).T
-    assume(np.ptp(first - second) > 1e-6)
-    found = paired_difference(first, second, confidence)
-    expected = stats.ttest_rel(first, second).confidence_interval(confidence)
-    assert found.n == len(pairs)
-    assert found.difference == pytest.approx(float(np.mean(first - second)))
-    assert (found.low, found.high) == pytest.approx((expected.low, expected.high), rel=1e-6, abs=1e-9)
-
-
-@given(pairs=st.lists(st.tuples(scores, scores), min_size=2, max_size=30), confidence=confidences)
-def test_turning_a_pair_round_turns_the_interval_and_the_verdict_round(
-    pairs: list[tuple[float, float]], confidence: float
-) -> None:
-    first, second = np.array(pairs).T
-    there = paired_difference(first, second, confidence)
-    back = paired_difference(second, first, confidence)
-    assert there.difference is not None
-    assert there.low is not None
-    assert there.high is not None
-    assert (back.difference, back.low, back.high) == pytest.approx((-there.difference, -there.high, -there.low))
-    opposite = {"better": "worse", "worse": "better", "inconclusive": "inconclusive"}
-    assert verdict(back, "higher", confidence) == opposite[verdict(there, "higher", confidence)]
-    assert verdict(there, "lower", confidence) == verdict(back, "higher", confidence)
-
-
-def test_only_records_that_both_models_have_are_compared() -> None:
-    nan = math.nan
-    first = np.array([1.0, nan, 1.0, 0.0, nan])
-    second = np.array([0.0, 1.0, nan, 0.5, nan])
-    found = paired_difference(first, second, 0.95)
-    assert (found.n, found.difference) == (2, 0.25)
-
-
-def test_one_common_record_gives_a_difference_without_an_interval_and_none_gives_nothing() -> None:
-    nan = math.nan
-    assert paired_difference(np.array([1.0, nan]), np.array([0.0, 1.0]), 0.95) == Paired(1, 1.0, None, None)
-    assert paired_difference(np.array([nan, 1.0]), np.array([1.0, nan]), 0.95) == Paired(0, None, None, None)
-    assert verdict(Paired(1, 1.0, None, None), "higher", 0.95) == "inconclusive"
-    assert verdict(Paired(0, None, None, None), "higher", 0.95) == "inconclusive"
-
-
-def test_differences_that_are_all_the_same_have_an_interval_of_no_width() -> None:
-    first = np.array([0.3, 0.5, 0.9])
-    found = paired_difference(first, first - 0.1, 0.95)
-    assert found.low == found.high == pytest.approx(0.1)
-
-
-@pytest.mark.parametrize(("n", "expected"), [(2, "inconclusive"), (5, "inconclusive"), (6, "better"), (40, "better")])
-def test_a_few_identical_differences_are_not_taken_for_certainty(n: int, expected: str) -> None:
-    assert verdict(paired_difference(np.ones(n), np.zeros(n), 0.95), "higher", 0.95) == expected
-
-
-def test_models_that_never_differ_are_inconclusive_for_want_of_a_margin() -> None:
-    values = np.array([0.0, 1.0] * 50)
-    assert verdict(paired_difference(values, values, 0.95), "higher", 0.95) == "inconclusive"
-
-
-@pytest.mark.parametrize(
-    ("low", "high", "direction", "expected"),
-    [
-        (0.1, 0.3, "higher", "better"),
-        (0.1, 0.3, "lower", "worse"),
-        (-0.3, -0.1, "higher", "worse"),
-        (-0.3, -0.1, "lower", "better"),
-        (-0.1, 0.3, "higher", "inconclusive"),
-        (0.0, 0.3, "higher", "inconclusive"),
-    ],
-)
-def test_a_verdict_follows_the_direction_of_the_score(low: float, high: float, direction: str, expected: str) -> None:
-    paired = Paired(n=100, difference=(low + high) / 2, low=low, high=high)
-    assert verdict(paired, direction, 0.95) == expected  # type: ignore[arg-type]
 
 
 @given(n=st.integers(1, 500), confidence=confidences, data=st.data())
 def test_the_interval_of_a_share_is_that_of_wilson(n: int, confidence: float, data: st.DataObject) -> None:
     successes = data.draw(st.integers(0, n))
     expected = stats.binomtest(successes, n).proportion_ci(confidence, method="wilson")
-    found = wilson_interval(successes, n, confidence)
+    found = wilson_interval(successes / n, n, float(stats.norm.ppf((1 + confidence) / 2)))
     assert found == pytest.approx((expected.low, expected.high), abs=1e-12)
     assert 0 <= found[0] <= successes / n <= found[1] <= 1
 
@@ -112,7 +29,49 @@ def test_the_interval_of_a_mean_is_that_of_student(values: list[float], confiden
     array = np.array(values)
     assume(np.ptp(array) > 1e-6)
     expected = stats.ttest_1samp(array, 0).confidence_interval(confidence)
-    assert student_interval(array, confidence) == pytest.approx((expected.low, expected.high), rel=1e-6, abs=1e-9)
+    found = mean_with_interval(array, failed=0, confidence=confidence, binary=False)
+    assert (found.low, found.high) == pytest.approx((expected.low, expected.high), rel=1e-6, abs=1e-9)
+
+
+@given(seed=st.integers(0, 500), groups=st.integers(2, 12))
+def test_the_interval_of_a_mean_in_clusters_is_that_of_a_regression_with_clustered_errors(
+    seed: int, groups: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    values, codes = rng.uniform(0, 1, 60), rng.integers(0, groups, 60).astype(np.intp)
+    assume(len(np.unique(codes)) > 1)
+    fitted = sm.OLS(values, np.ones(60)).fit(cov_type="cluster", cov_kwds={"groups": codes}, use_t=True)
+    found = mean_with_interval(values, failed=0, confidence=0.9, binary=False, clusters=codes)
+    assert (found.low, found.high) == pytest.approx(tuple(fitted.conf_int(0.1)[0]))
+
+
+def test_records_of_one_cluster_have_a_mean_and_no_interval() -> None:
+    found = mean_with_interval(
+        np.array([0.0, 1.0, 1.0]), failed=0, confidence=0.95, binary=True, clusters=np.zeros(3, dtype=np.intp)
+    )
+    assert found.value == pytest.approx(2 / 3)
+    assert (found.low, found.high) == (None, None)
+    assert cluster_error(np.ones(3), np.zeros(3, dtype=np.intp)) == (1, None)
+
+
+def test_a_share_in_clusters_is_worth_the_records_that_its_error_says() -> None:
+    right = np.tile([1.0, 1.0, 0.0, 1.0, 0.0], 8)
+    tenfold, codes = np.repeat(right, 10), np.repeat(np.arange(40), 10)
+    clustered = mean_with_interval(tenfold, failed=0, confidence=0.95, binary=True, clusters=codes)
+    alone = mean_with_interval(right, failed=0, confidence=0.95, binary=True)
+    naive = mean_with_interval(tenfold, failed=0, confidence=0.95, binary=True)
+    assert clustered.low == pytest.approx(alone.low, abs=0.01)
+    assert naive.low is not None
+    assert alone.low is not None
+    assert naive.low > alone.low + 0.05
+
+
+def test_a_share_that_is_the_same_in_every_cluster_still_has_an_interval() -> None:
+    found = mean_with_interval(
+        np.ones(100), failed=0, confidence=0.95, binary=True, clusters=np.repeat(np.arange(10), 10)
+    )
+    assert found.high == 1
+    assert found.low == pytest.approx(1 - wilson_interval(0.0, 10, float(stats.t.ppf(0.975, 9)))[1])
 
 
 def test_a_binary_score_is_uncertain_even_when_every_record_is_right() -> None:

@@ -228,15 +228,15 @@ def test_the_prices_that_come_with_assay_are_dated_and_name_their_source() -> No
 
 
 def test_a_config_s_own_prices_come_first_and_are_named() -> None:
-    own = "pricing: {instances: {ml.m5.large: 7.5}, tokens: {a: {input_usd: 2.0, output_usd: 8.0}}}\n"
+    own = "pricing: {instances: {ml.m5.large: 7.5}, tokens: {live: {input_usd: 2.0, output_usd: 8.0}}}\n"
     pricing = check_config((CONFIG + own).encode(), "x").pricing
     prices = bundled_prices().overridden(pricing)
     assert (prices.of("ml.m5.large"), prices.of("ml.m5.xlarge")) == (7.5, 0.23)
-    found = prices.of_tokens("a", "gpt-4o")
+    found = prices.of_tokens("live", "gpt-4o")
     assert found is not None
     assert found.usd(1_000_000, 500_000) == 6.0
     assert prices.of_tokens("b", "gpt-4o") == bundled_prices().tokens["gpt-4o"]
-    assert prices.own == {"ml.m5.large", "a"}
+    assert prices.own == {"ml.m5.large", "live"}
     assert bundled_prices().overridden(None) == bundled_prices()
 
 

@@ -18,6 +18,7 @@ from assay.contracts.config import SuiteConfig, load_config
 from assay.contracts.evaluation import EvaluationPaths, ObjectVersion
 from assay.contracts.results import Manifest, ModelOutcome
 from assay.decision.compare import compare
+from assay.decision.records import RecordIndex
 from assay.inference.store import read_responses
 from assay.pipeline import steps
 from assay.pipeline.start import EvaluationStarter
@@ -88,8 +89,9 @@ def test_the_better_of_two_assistants_is_found_without_any_endpoint(storage: Sto
     }
     outcomes = files.outcomes(config)
     assert all(outcome.latency is None and outcome.endpoint_name is None for outcome in outcomes)
+    index = RecordIndex.of(files.records(), clustered=False)
     comparison = compare(
-        config=config, evaluation_id="0" * 32, outcomes=outcomes, scores=files.scores(config), records=20
+        config=config, evaluation_id="0" * 32, outcomes=outcomes, scores=files.score_tables(config), records=index
     )
     assert comparison.winner == "assistant-2026"
 

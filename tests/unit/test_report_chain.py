@@ -15,6 +15,7 @@ from assay.contracts.catalog import Record
 from assay.contracts.config import SuiteConfig
 from assay.contracts.results import Manifest, SourceObject
 from assay.decision.compare import compare
+from assay.decision.records import RecordIndex
 from assay.inference.errors import ModelAnswerError
 from assay.inference.prompts import render_prompt
 from assay.inference.runner import Answer, ask_all
@@ -87,7 +88,8 @@ def test_from_a_catalog_to_a_report(storage: Storage) -> None:
             write_score_tables(storage, scores, tables_of)
         tables[model.name] = read_scores(storage, scores)
 
-    found = compare(evaluation_id="1", config=config, records=100, outcomes=outcomes, scores=tables)
+    index = RecordIndex.of(records, clustered=False)
+    found = compare(evaluation_id="1", config=config, records=index, outcomes=outcomes, scores=tables.items())
     assert (found.winner, found.verdict) == ("knows-many", "better")
     means = {item.model: item.scores[0].mean for item in found.models}
     assert (means["knows-many"].value, means["knows-many"].n, means["knows-many"].failed) == (0.8, 100, 0)

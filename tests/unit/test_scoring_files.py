@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assay.contracts.results import Failure, Latency, Response, ScoreRow
+from assay.contracts.results import Failure, Latency, Response, ScoreRow, Tokens
 from assay.scoring import score_files
 from assay.scoring.outcome import summarize
 from assay.scoring.score_files import ScoreTable, from_parquet, read_scores, to_parquet, write_scores
@@ -135,6 +135,18 @@ def test_without_answers_there_is_no_latency() -> None:
     outcome = summarize("m", 2, [failed("1", "Throttled")])
     assert outcome.latency is None
     assert outcome.errors == {"Throttled": 1, "NotAsked": 1}
+
+
+def test_tokens_are_those_of_the_answers_that_were_counted() -> None:
+    counted = answered("1", 500.0).model_copy(update={"input_tokens": 10, "output_tokens": 20, "cost_usd": 0.25})
+    priceless = answered("2", 1500.0).model_copy(update={"input_tokens": 1, "output_tokens": 2})
+    half = answered("3", 9000.0).model_copy(update={"output_tokens": 7})
+    lost = failed("4", "ModelError").model_copy(update={"input_tokens": 5, "output_tokens": 5})
+    outcome = summarize("m", 4, [counted, priceless, half, lost], deploy_seconds=300.0)
+    assert outcome.tokens == Tokens(n=2, input=11, output=22, seconds=2.0, usd=None)
+    assert outcome.deploy_seconds == 300
+    assert summarize("m", 1, [counted]).tokens == Tokens(n=1, input=10, output=20, seconds=0.5, usd=0.25)
+    assert summarize("m", 1, [half]).tokens is None
 
 
 def test_more_responses_than_records_are_refused() -> None:

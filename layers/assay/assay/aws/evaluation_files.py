@@ -47,11 +47,6 @@ class EvaluationFiles:
         """What was evaluated."""
         return Manifest.model_validate_json(self._storage.read(self._paths.manifest))
 
-    @transient_faults()
-    def record_count(self) -> int:
-        """How many records every model was asked."""
-        return sum(1 for _ in self._storage.lines(self._paths.catalog))
-
     def records(self) -> Iterator[Record]:
         """The records that every model was asked."""
         with transient_faults():
@@ -76,6 +71,15 @@ class EvaluationFiles:
         from assay.scoring.score_files import read_scores
 
         return {model.name: read_scores(self._storage, self._paths.scores(model.name)) for model in config.models}
+
+    def score_tables(self, config: SuiteConfig) -> Iterator[tuple[str, ScoreTable]]:
+        """As `scores`, one model in memory."""
+        from assay.scoring.score_files import read_scores
+
+        for model in config.models:
+            with transient_faults():
+                table = read_scores(self._storage, self._paths.scores(model.name))
+            yield model.name, table
 
     @transient_faults()
     def scores_of(self, model: str) -> ScoreTable:

@@ -37,16 +37,12 @@ def _asks_otherwise(value: Any) -> bool:
 
 
 NOT_YET = (
-    NotYet("dataset.cluster_key", "intervals that know of clusters"),
     NotYet("models.*.provider|model_provider", "deploying models of Hugging Face",
            lambda value: value == "huggingface"),
     NotYet("models.*.deployment_config.serverless", "serverless endpoints"),
     NotYet("models.*.deployment_config.instance_type", "falling back on another instance type",
            lambda value: isinstance(value, list) and len(value) > 1),
     NotYet("algorithms.*", "asking a model for log-probabilities, or a judge", _asks_otherwise),
-    NotYet("selection.weights", "weighing several scores"),
-    NotYet("selection.constraints", "constraints on the choice"),
-    NotYet("selection.objective", "choosing by an objective"),
     NotYet("limits.shards", "splitting a catalog over parallel steps"),
     NotYet("judge", "a judge"),
     NotYet("notify", "notices of a suite's own"),

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Annotated, Any
 
 from pydantic import Field, ValidationError
+from pydantic_core import PydanticCustomError
 
 from assay.contracts import yaml_positions
 from assay.contracts.algorithms import Direction, known_algorithms
@@ -19,7 +20,9 @@ from assay.contracts.carried_out import not_carried_out
 from assay.contracts.config_faults import SHOWN, faults_of
 from assay.contracts.dataset import DatasetSection
 from assay.contracts.decision_sections import (
+    MEASURES,
     AlgorithmSection,
+    ConstraintSection,
     GateSection,
     JudgeSection,
     LimitsSection,
@@ -106,7 +109,8 @@ class SuiteConfig(Section):
             yield from _contenders(models, templates)
         algorithms = list(enumerate(map(AlgorithmSection.short_form, _list(raw.get("algorithms")))))
         yield from _repeated("algorithms", "algorithm", [item for item in algorithms if isinstance(item[1], dict)])
-        yield from _unknown_metric(raw.get("selection"), [item for _, item in algorithms])
+        yield from _unknown_scores(raw.get("selection"), [item for _, item in algorithms])
+        yield from _unknown_prices(raw.get("pricing"), models)
         yield from _gate_beyond_config(raw.get("gate"), models, templates, [item for _, item in algorithms])
 
     @property
@@ -118,7 +122,12 @@ class SuiteConfig(Section):
         return self.model_registry.model_package_group_name if self.model_registry else self.suite
 
     def metric(self) -> tuple[str, str, Direction]:
-        """The algorithm, score and direction that rank the models: the first algorithm's first score unless chosen."""
+        """The algorithm, score and direction that rank the models: the first algorithm's first score unless chosen.
+
+        Where several scores are weighted, the one that weighs most: it tells which records a model got wrong.
+        """
+        if self.selection is not None and self.selection.weights is not None:
+            return self.score(max(self.selection.weights, key=self.selection.weights.__getitem__))
         if self.selection is None or self.selection.metric is None:
             first = self.algorithms[0].known
             score = next(iter(first.scores))
@@ -126,7 +135,11 @@ class SuiteConfig(Section):
         return self.score(self.selection.metric)
 
     def score(self, name: str) -> tuple[str, str, Direction]:
-        """The algorithm, score and direction of a score's name, with or without its algorithm."""
+        """The algorithm, score and direction that `name` means: a score's, or `<algorithm>.<score>`.
+
+        Raises:
+            ValueError: no algorithm of this config gives it.
+        """
         algorithm, _, score = name.rpartition(".")
         for item in self.algorithms:
             if score in item.known.scores and algorithm in ("", item.algorithm):
@@ -251,10 +264,37 @@ def _contenders(models: list[tuple[int, dict[str, Any]]], templates: dict[str, A
             yield ("models", index, "name"), f"with its prompt template it is {taken[0]!r}, which is another model"
 
 
-def _unknown_metric(selection: Any, algorithms: list[Any]) -> Iterator[Broken]:
-    metric = selection.get("metric") if isinstance(selection, dict) else None
-    if isinstance(metric, str) and (message := _no_such_score(metric, algorithms)):
-        yield ("selection", "metric"), message
+def _unknown_scores(selection: Any, algorithms: list[Any]) -> Iterator[Broken]:
+    for path, name, measures in _named_scores(selection) if isinstance(selection, dict) else ():
+        if message := _no_such_score(name, algorithms, measures):
+            yield ("selection", *path), message
+
+
+def _named_scores(selection: dict[str, Any]) -> Iterator[tuple[tuple[str | int, ...], str, Iterable[str]]]:
+    """Where a score is named, by what name, and what else may be named there."""
+    metric, weights, constraints = (selection.get(key) for key in ("metric", "weights", "constraints"))
+    if isinstance(metric, str) and metric:
+        yield ("metric",), metric, ()
+    for name in weights if isinstance(weights, dict) else ():
+        if isinstance(name, str):
+            yield ("weights", name), name, ()
+    for index, item in enumerate(_list(constraints)):
+        try:
+            section = ConstraintSection.short_form(item)
+        except PydanticCustomError:
+            continue
+        name = section.get("metric") if isinstance(section, dict) else None
+        if isinstance(name, str) and name:
+            path = ("constraints", index) if isinstance(item, str) else ("constraints", index, "metric")
+            yield path, name, MEASURES
+
+
+def _unknown_prices(pricing: Any, models: list[tuple[int, dict[str, Any]]]) -> Iterator[Broken]:
+    tokens = pricing.get("tokens") if isinstance(pricing, dict) else None
+    names = [model["name"] for _, model in models if isinstance(model.get("name"), str)]
+    for name in tokens if isinstance(tokens, dict) else ():
+        if isinstance(name, str) and name not in names:
+            yield ("pricing", "tokens", name), f"no model has this name{did_you_mean(name, names)}"
 
 
 def _gate_beyond_config(
@@ -284,12 +324,12 @@ def _gate_beyond_config(
             yield ("gate", "thresholds", index, "metric"), message
 
 
-def _no_such_score(metric: str, algorithms: list[Any]) -> str | None:
+def _no_such_score(metric: str, algorithms: list[Any], measures: Iterable[str] = ()) -> str | None:
     """What is wrong with a score's name; None when it is known, or when the algorithms are not all known themselves."""
     items = [item if isinstance(item, dict) else {} for item in algorithms]
     found = [(known_algorithms().get(str(item.get("algorithm"))), item.get("parameters")) for item in items]
     known = [(whole, set_ if isinstance(set_, dict) else {}) for whole, set_ in found if whole is not None]
-    if not metric or len(known) < len(algorithms) or not known:
+    if not metric or metric in measures or len(known) < len(algorithms) or not known:
         return None
     wanted, _, score = metric.rpartition(".")
     named = [(whole, set_) for whole, set_ in known if wanted in ("", whole.name)]
@@ -300,6 +340,6 @@ def _no_such_score(metric: str, algorithms: list[Any]) -> str | None:
             return f"{whole.name} gives {score!r} only with `{'` or `'.join(whole.optional[score])}`"
         if score in whole.dataset_scores or score in whole.undirected:
             return f"{score!r} of {whole.name} belongs to the whole catalog, or has no better direction: no rank"
-    scores = [score for whole, set_ in known for score in whole.with_parameters(set_).scores]
+    scores = [score for whole, set_ in known for score in whole.with_parameters(set_).scores] + list(measures)
     message = f"no algorithm of this config gives the score {metric[:80]!r}{did_you_mean(score, scores)}"
     return f"{message}; there are: {', '.join(scores)}"

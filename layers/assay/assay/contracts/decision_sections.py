@@ -10,8 +10,10 @@ from collections.abc import Iterable, Iterator
 from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field, JsonValue, field_validator
+from pydantic_core import PydanticCustomError
 
 from assay.contracts.algorithms import ALGORITHMS, PLUGIN_NAME, Algorithm, known_algorithms
+from assay.contracts.results import Criterion
 from assay.contracts.section import Broken, EndpointName, InstanceType, ModelName, Section
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -117,17 +119,53 @@ class RegistrySection(Section):
     )
 
 
-class ConstraintSection(Section):
-    """A bound that a model must keep to be chosen."""
+# What a constraint may bound besides scores, and what it is.
+MEASURES = {
+    "latency_ms": "mean latency",
+    "latency_p50_ms": "median latency",
+    "latency_p90_ms": "latency that 90 % of the answers keep",
+    "latency_p95_ms": "latency that 95 % of the answers keep",
+    "latency_p99_ms": "latency that 99 % of the answers keep",
+    "cost_usd": "cost of asking the catalog",
+    "cost_per_1k_usd": "cost of a thousand answers",
+    "tokens_per_second": "output tokens a second",
+    "deploy_seconds": "time to deploy",
+    "failures": "records without the metric",
+    "failed_share": "share of the records without the metric",
+}
+_CONSTRAINT = re.compile(r"\s*([A-Za-z_][\w.]*)\s*(<=|>=)\s*([-+]?[0-9]*\.?[0-9]+(?:[eE][-+]?[0-9]+)?)\s*")
 
-    metric: str = Field(min_length=1, description="A score's name, `latency_ms` or `cost_usd`.")
+
+class ConstraintSection(Section):
+    """A bound that a model must keep to be chosen; `latency_p95_ms <= 2000` for short."""
+
+    metric: str = Field(
+        min_length=1, description=f"A score's name, or one of {', '.join(f'`{name}`' for name in MEASURES)}."
+    )
     at_least: float | None = Field(None, description="Smallest value allowed.")
     at_most: float | None = Field(None, description="Largest value allowed.")
+
+    @classmethod
+    def short_form(cls, value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        found = _CONSTRAINT.fullmatch(value)
+        if found is None:
+            message = f"must read like `latency_p95_ms <= 2000`, with <= or >=, found {value[:80]!r}"
+            raise PydanticCustomError("rule", "{message}", {"message": message})
+        name, sign, bound = found.groups()
+        return {"metric": name, "at_most" if sign == "<=" else "at_least": float(bound)}
 
     @classmethod
     def broken_rules(cls, raw: dict[str, Any]) -> Iterator[Broken]:
         if raw.get("at_least") is None and raw.get("at_most") is None:
             yield (), "a constraint needs `at_least` or `at_most`"
+
+    @property
+    def texts(self) -> list[tuple[str, float, bool]]:
+        """Each bound as `(text, bound, whether it is the largest value allowed)`."""
+        bounds = ((self.at_least, ">=", False), (self.at_most, "<=", True))
+        return [(f"{self.metric} {sign} {bound:g}", bound, most) for bound, sign, most in bounds if bound is not None]
 
 
 class SelectionSection(Section):
@@ -140,19 +178,30 @@ class SelectionSection(Section):
         "same. The first algorithm's first score when left out.",
     )
     weights: dict[str, Annotated[float, Field(ge=0)]] | None = Field(
-        None, min_length=1, description="Weight of each score by its name, where several count."
+        None,
+        min_length=1,
+        description="Weight of each score by its name, where several count. Models are ranked by the weighted mean, in "
+        "which a score of which less is better counts as one minus it.",
     )
     constraints: list[ConstraintSection] = Field(
         default_factory=list, max_length=50, description="Bounds that drop a model from the choice."
     )
-    objective: Literal["quality", "cost", "latency"] | None = Field(
-        None, description="What to favour among the models that no other beats in everything."
+    objective: Criterion | Annotated[list[Criterion], Field(min_length=1, max_length=3)] | None = Field(
+        None,
+        description="What to favour among the models that keep the constraints: one criterion, or several, of which a "
+        "later one decides among models that are equal in the earlier ones. Equal in quality are models with the same "
+        "mean, and those that are surely within `gate.margin`. `quality` when left out.",
     )
 
     @classmethod
     def broken_rules(cls, raw: dict[str, Any]) -> Iterator[Broken]:
         if raw.get("metric") is not None and raw.get("weights") is not None:
             yield ("weights",), "`metric` and `weights` exclude each other; write one of them"
+        weights, objective = raw.get("weights"), raw.get("objective")
+        if isinstance(weights, dict) and weights and all(value == 0 for value in weights.values()):
+            yield ("weights",), "one weight must be above 0"
+        if isinstance(objective, list) and len(objective) != len({str(item) for item in objective}):
+            yield ("objective",), "a criterion stands twice"
 
 
 class ThresholdSection(Section):
@@ -180,7 +229,8 @@ class GateSection(Section):
     margin: Annotated[float, Field(ge=0)] | None = Field(
         None,
         description="The winner must be shown not to be worse than the baseline by this much, in the score that ranks "
-        f"the models: the worst that the interval of the difference allows is less. {DEFAULT_MARGIN} when left out.",
+        f"the models: the worst that the interval of the difference allows is less. {DEFAULT_MARGIN} when left out. "
+        "Where it is written, models that are surely this close to each other are called equivalent.",
         json_schema_extra={"unit": "of the metric"},
     )
     margins: dict[str, Annotated[float, Field(ge=0)]] = Field(

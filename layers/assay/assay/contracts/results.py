@@ -130,6 +130,23 @@ class Training(Contract):
     billable_seconds: int | None = None
 
 
+class Tokens(Contract):
+    """Tokens of those answers whose service counted them.
+
+    Attributes:
+        n: answers that were counted.
+        input, output: tokens of all of them.
+        seconds: how long the answering requests took, one after the other; None where that was not timed.
+        usd: what they cost by the responses' own word; None where one does not say.
+    """
+
+    n: int
+    input: int
+    output: int
+    seconds: float | None = None
+    usd: float | None = None
+
+
 class ModelOutcome(Contract):
     """How the evaluation of one model ended: `models/<model>/outcome.json`.
 
@@ -137,6 +154,9 @@ class ModelOutcome(Contract):
         status: `evaluated` when the records were asked, `failed` when the model could not be asked at all.
         records: records in the catalog; answered + failed = records when evaluated.
         errors: number of failed records by kind of failure.
+        wall_seconds: how long it took to ask the records.
+        tokens: None where no service counted.
+        deploy_seconds: from the request of the endpoint until it was in service; None where it was there already.
         dataset_scores: scores of the whole catalog; means are in the comparison.
         assets: folders with models and data that scored it.
         training: where it was fine-tuned in this evaluation.
@@ -152,6 +172,8 @@ class ModelOutcome(Contract):
     errors: dict[str, int] = Field(default_factory=dict)
     latency: Latency | None = None
     wall_seconds: float | None = None
+    tokens: Tokens | None = None
+    deploy_seconds: float | None = None
     failure: Failure | None = None
     dataset_scores: list[DatasetScore] = Field(default_factory=list)
     assets: list[UsedAsset] = Field(default_factory=list)
@@ -176,15 +198,40 @@ class Mean(Contract):
 
 
 class ScoreSummary(Contract):
-    """One score of one model over the catalog."""
+    """One score of one model over the catalog.
+
+    Attributes:
+        errors_as_worst: the mean over every record, with the worst score for each that lacks one; None where none does
+            or the model was not evaluated.
+    """
 
     algorithm: str
     score: str
     direction: Direction
     mean: Mean
+    errors_as_worst: Mean | None = None
 
 
 Verdict = Literal["better", "worse", "equivalent", "inconclusive"]
+
+
+Method = Literal["t", "cluster_t", "mcnemar"]
+Criterion = Literal["quality", "cost", "latency"]
+
+
+class WorstCase(Contract):
+    """A paired difference over every record, with the worst score for each that a model lacks.
+
+    Attributes:
+        p_adjusted, verdict: as of `PairedDifference`, in a family of its own.
+    """
+
+    n: int
+    difference: float | None
+    low: float | None
+    high: float | None
+    p_adjusted: float | None
+    verdict: Verdict
 
 
 class PairedDifference(Contract):
@@ -192,8 +239,20 @@ class PairedDifference(Contract):
 
     Attributes:
         difference: mean of (first minus second) over n common records; None when n is 0.
-        low, high: confidence interval of the difference; None when n is below 2.
-        verdict: of `first` against `second`, direction respected.
+        low, high: confidence interval of the difference, of this pair alone; None when n (the clusters) is below 2.
+        verdict: of `first` against `second`, direction respected; from `p_adjusted`, and from `equivalence_p` where the
+            config has a margin.
+        method: how interval and p value were made: `t` (paired t), `cluster_t` (cluster-robust), `mcnemar` (mid-p, with
+            Tango's interval).
+        clusters: of the n records; None where they count as independent.
+        only_first, only_second, neither: the records that only one of the two has the score of, or none.
+        p_value: two-sided, of no difference; `p_adjusted` after Holm, over all pairs of models on this score.
+        equivalence_p: of a difference beyond the margin, after Holm likewise; None without a margin.
+        bootstrap_low, bootstrap_high: percentile interval of the same difference by bootstrap; None where the two lack
+            different records.
+        detectable: the smallest true difference that would be found with 80 % power in this family.
+        records_needed: records, all in all, on which a lead as large as this would be found with that power.
+        errors_as_worst: None where neither lacks a record.
     """
 
     first: str
@@ -206,27 +265,136 @@ class PairedDifference(Contract):
     low: float | None
     high: float | None
     verdict: Verdict
+    method: Method | None = None
+    clusters: int | None = None
+    only_first: int = 0
+    only_second: int = 0
+    neither: int = 0
+    p_value: float | None = None
+    p_adjusted: float | None = None
+    equivalence_p: float | None = None
+    bootstrap_low: float | None = None
+    bootstrap_high: float | None = None
+    detectable: float | None = None
+    records_needed: int | None = None
+    errors_as_worst: WorstCase | None = None
+
+
+class ConstraintResult(Contract):
+    """Whether a model keeps a bound of the config.
+
+    Attributes:
+        text: the bound, such as `latency_p95_ms <= 2000`.
+        value: None where it is not known; the bound is then not kept.
+        sure: whether the value's confidence interval lies on the same side; None where there is no interval.
+    """
+
+    text: str
+    value: float | None
+    kept: bool
+    sure: bool | None = None
+
+
+class ModelCost(Contract):
+    """What it cost to ask one model the catalog.
+
+    Attributes:
+        basis: `tokens` (tokens times price) or `instance_hours` (hours times price); None where neither is known.
+        usd: of all answers; `per_1k_usd` of a thousand.
+        note: what it was made of, or why it is not known; a sentence.
+    """
+
+    basis: Literal["tokens", "instance_hours"] | None
+    usd: float | None
+    per_1k_usd: float | None
+    note: str
 
 
 class RankedModel(Contract):
-    """A model's place. `rank` is None for a model that is not eligible; `ineligible` then says why."""
+    """A model's place. `rank` is None for a model that is not eligible; `ineligible` then says why.
+
+    Attributes:
+        rank: by the metric alone.
+        probability_best: share of the bootstrap's draws in which the model has the best metric of the eligible ones.
+        on_front: no other eligible model is as good in quality, cost and latency and better in one of them.
+        tokens_per_second: output tokens for each second of the answering requests.
+    """
 
     model: str
     rank: int | None
     ineligible: str | None
     scores: list[ScoreSummary]
     outcome: ModelOutcome
+    probability_best: float | None = None
+    on_front: bool | None = None
+    constraints: list[ConstraintResult] = Field(default_factory=list)
+    cost: ModelCost | None = None
+    tokens_per_second: float | None = None
+
+
+class CategorySlice(Contract):
+    """The metric in one category.
+
+    Attributes:
+        means: mean of each model that has the score there.
+        n, difference, low, high: of the winner minus its rival, on the records that both answered.
+        p_adjusted: of no difference, after Benjamini and Hochberg over the categories.
+        verdict: of the winner against its rival.
+    """
+
+    category: str
+    records: int
+    means: dict[str, float]
+    n: int
+    difference: float | None
+    low: float | None
+    high: float | None
+    p_adjusted: float | None
+    verdict: Verdict
+
+
+class WeightRange(Contract):
+    """A weight, and how far it may move, the others in proportion, before another model has the best mean."""
+
+    score: str
+    weight: float
+    low: float
+    high: float
+
+
+class Selection(Contract):
+    """How the winner was chosen among the eligible models.
+
+    Attributes:
+        objective: criteria in their order; a later one decides among those that are equal in the earlier ones.
+        front: what `on_front` compares: those of quality, cost and latency that are known of every eligible model.
+        rival: the best ranked eligible model besides the winner; `Comparison.verdict` is against it.
+        ties: models that were equal to the winner in every criterion; it was chosen by its place in the ranking.
+        weights: of a metric that is a weighted mean of scores.
+    """
+
+    objective: list[Criterion]
+    front: list[Criterion]
+    rival: str | None
+    ties: list[str]
+    weights: list[WeightRange] = Field(default_factory=list)
 
 
 class Comparison(Contract):
-    """`comparison.json`: everything the decision rests on.
+    """`comparison.json`: everything the decision rests on. What came later has a default, so that old files are read.
 
     Attributes:
-        metric: `<algorithm>.<score>` that ranks the models.
+        metric: `<algorithm>.<score>` that ranks the models; `selection.weighted` for a weighted mean of scores.
         confidence: level of every interval, such as 0.95.
         winner: name of the chosen model, None when there is none to choose.
-        verdict: of the winner against the next eligible model; None without a rival.
+        verdict: of the winner against the best ranked eligible model besides it; None without a rival.
         explanation: the decision in two or three sentences for people.
+        margin: differences that are surely within it are equivalent; None where the config has none.
+        clusters: how many clusters the records are in; None where they count as independent.
+        family: over which comparisons p values are adjusted, in a sentence; empty in files of old.
+        draws, seed: of the bootstrap.
+        slices: the metric by category, the largest first; `categories_left_out` more are not here.
+        assumptions: what cost and latency rest on, in sentences.
     """
 
     schema_version: Literal["1"] = "1"
@@ -241,6 +409,15 @@ class Comparison(Contract):
     winner: str | None
     verdict: Verdict | None
     explanation: str
+    margin: float | None = None
+    clusters: int | None = None
+    family: str = ""
+    draws: int | None = None
+    seed: int | None = None
+    selection: Selection | None = None
+    slices: list[CategorySlice] = Field(default_factory=list)
+    categories_left_out: int = 0
+    assumptions: list[str] = Field(default_factory=list)
 
     @property
     def winning_endpoint(self) -> str | None:

@@ -14,8 +14,8 @@ import numpy as np
 
 from assay.contracts.config import SuiteConfig
 from assay.contracts.results import Verdict
-from assay.decision.compare import ScoreTable
 from assay.decision.paired import paired_difference
+from assay.decision.records import ScoreTable
 from assay.decision.verdicts import verdict
 
 Changed = Literal["catalog", "model", "scoring"]

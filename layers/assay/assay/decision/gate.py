@@ -16,12 +16,12 @@ from assay.contracts.algorithms import Direction
 from assay.contracts.config import SuiteConfig
 from assay.contracts.gate import GateBaseline, GateCheck, GateOutcome, GateResult, RegressedRecord
 from assay.contracts.results import Comparison, Verdict
-from assay.decision.compare import ScoreTable
 from assay.decision.explanation import interval, points
 from assay.decision.gate_explanation import baseline_name, explain_gate, non_inferiority_sentence, sentence_of
-from assay.decision.paired import Codes, Paired, paired_difference
+from assay.decision.paired import Paired, paired_difference
+from assay.decision.records import ScoreTable
 from assay.decision.slices import by_category, regressions
-from assay.decision.statistics import Values
+from assay.decision.statistics import Codes, Values
 from assay.decision.verdicts import equivalence_p, non_inferiority, verdict
 
 MOST_REGRESSED = 10_000

@@ -9,19 +9,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import special  # scipy.stats does not fit into Lambda beside pyarrow
 
-from assay.decision.statistics import Values
+from assay.contracts.results import Method
+from assay.decision.statistics import ROUNDING, Codes, Values, cluster_error, student_quantile
 
-Codes = NDArray[np.intp]
-Method = Literal["t", "cluster_t", "mcnemar"]
-
-# Differences of scores that should be the same differ by rounding, which must not pass for a spread.
-ROUNDING = 1e-12
 # Below this many records (or clusters) that differ at all, a mean of them is not yet normal.
 _FEW = 10
 
@@ -126,7 +120,7 @@ class Paired:
             low = _tango_lower(*self.discordant, self.n, confidence)
             high = -_tango_lower(*self.discordant[::-1], self.n, confidence)
             return low, high
-        reach = float(special.stdtrit(self.degrees_of_freedom, (1 + confidence) / 2)) * self.standard_error
+        reach = student_quantile(self.degrees_of_freedom, confidence) * self.standard_error
         if self._is_sparse():
             unseen = self.span * (1 - ((1 - confidence) / 2) ** (1 / self.units))
             reach = max(reach, unseen)
@@ -162,9 +156,7 @@ def paired_difference(
         first, second: the scores of the same records in the same order, NaN where there is none.
         binary: every score is 0 or 1.
         clusters: a whole number from 0 for each record, the same for records that share a cluster. The standard error
-            is then the cluster-robust one (CR1: Liang and Zeger, Biometrika 73 (1986) 13-22, times G / (G - 1)), with
-            G - 1 degrees of freedom (Cameron and Miller, Journal of Human Resources 50 (2015) 317-372); undefined with
-            one cluster. It is what an ordinary regression on a constant gives with clustered errors.
+            is then that of `cluster_error`, undefined with one cluster.
         span: the largest difference that one record can have; 1 for scores from 0 to 1.
 
     Raises:
@@ -186,24 +178,14 @@ def paired_difference(
             discordant = up, down
     difference = float(np.mean(differences)) if n else None
     error: float | None = None
-    count: int | None = None
-    if difference is None:
-        differing, units = 0, 0
-        count = None if codes is None else 0
-    elif codes is None:
-        differing, units = int(np.count_nonzero(differences)), n
-        if n > 1:
-            error = _without_rounding(float(np.std(differences, ddof=1)), span) / math.sqrt(n)
-    else:
-        sizes = np.bincount(codes)
-        sums = np.bincount(codes, weights=differences)[sizes > 0]
-        sizes = sizes[sizes > 0]
-        count = units = len(sizes)
-        differing = int((np.abs(sums) > ROUNDING * span * sizes).sum())
-        if count > 1:
-            residuals = sums - sizes * difference
-            squares = float(np.dot(residuals, residuals)) * count / (count - 1)
-            error = _without_rounding(math.sqrt(squares / n), span) / math.sqrt(n)
+    units, differing = n, int(np.count_nonzero(differences))
+    if codes is not None:
+        units, error = cluster_error(differences, codes)
+        differing = int((np.abs(np.bincount(codes, weights=differences)) > ROUNDING * span * n).sum())
+    elif n > 1:
+        error = float(np.std(differences, ddof=1)) / math.sqrt(n)
+    if error is not None and error <= ROUNDING * span:
+        error = 0.0
     return Paired(
         n=n,
         only_first=int(has_first.sum()) - n,
@@ -213,7 +195,7 @@ def paired_difference(
         method="mcnemar" if discordant is not None else "t" if codes is None else "cluster_t",
         standard_error=error,
         degrees_of_freedom=None if error is None else units - 1,
-        clusters=count,
+        clusters=None if codes is None else units,
         differing=differing,
         discordant=discordant,
         span=span,
@@ -266,7 +248,3 @@ def _tango_lower(up: int, down: int, n: int, confidence: float) -> float:
         else:
             high = middle
     return (low + high) / 2
-
-
-def _without_rounding(deviation: float, span: float) -> float:
-    return 0.0 if deviation <= ROUNDING * span else deviation

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from assay.contracts.algorithms import Direction
 from assay.contracts.results import Verdict
 from assay.decision.multiplicity import benjamini_hochberg
-from assay.decision.paired import Codes, Paired, paired_difference
-from assay.decision.statistics import Values
+from assay.decision.paired import Paired, paired_difference
+from assay.decision.statistics import Codes, Values
 from assay.decision.verdicts import verdict
 
 

@@ -1,38 +1,25 @@
-"""Means and paired differences with the error that they carry. Pure functions of arrays.
-
-Records are taken as independent draws from what the catalog stands for. Nothing here is corrected for the number of
-comparisons.
-"""
+"""Means with the error that they carry. Pure functions of arrays."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import special  # scipy.stats does not fit into Lambda beside pyarrow
 
-from assay.contracts.algorithms import Direction
-from assay.contracts.results import Mean, Verdict
+from assay.contracts.results import Mean
 
 Values = NDArray[np.float64]
+Codes = NDArray[np.intp]
 
-# Differences of scores that should be the same differ by rounding, which must not pass for a spread.
-_ROUNDING = 1e-12
-
-
-@dataclass(frozen=True)
-class Paired:
-    """Mean of (first minus second) over the n records that have both; None where n is too small for it."""
-
-    n: int
-    difference: float | None
-    low: float | None
-    high: float | None
+# Scores that should be the same differ by rounding, which must not pass for a spread.
+ROUNDING = 1e-12
 
 
-def mean_with_interval(values: Values, *, failed: int, confidence: float, binary: bool) -> Mean:
+def mean_with_interval(
+    values: Values, *, failed: int, confidence: float, binary: bool, clusters: Codes | None = None
+) -> Mean:
     """Mean of one score with a two-sided confidence interval.
 
     Args:
@@ -40,10 +27,13 @@ def mean_with_interval(values: Values, *, failed: int, confidence: float, binary
         failed: records that should have the score and do not; carried along, never counted as 0.
         confidence: such as 0.95.
         binary: every value is 0 or 1; the interval is then Wilson's, otherwise Student's.
+        clusters: a whole number from 0 for each value, the same for those that share a cluster. The error is then the
+            cluster-robust one, with a degree of freedom less than there are clusters.
 
     Returns:
-        With no value when there are no scores, and with no interval when there is one. Student's interval of values
-        that are all the same has no width: the formula gives it, and it says only that this sample shows no spread.
+        With no value when there are no scores, and with no interval when there is one record (one cluster). Student's
+        interval of values that are all the same has no width: the formula gives it, and it says only that this sample
+        shows no spread.
 
     Raises:
         ValueError: a value is NaN, or `binary` does not hold.
@@ -51,86 +41,73 @@ def mean_with_interval(values: Values, *, failed: int, confidence: float, binary
     n = len(values)
     if np.isnan(values).any():
         raise ValueError("a mean of NaN")
+    if binary and not np.isin(values, (0.0, 1.0)).all():
+        raise ValueError("a binary score is neither 0 nor 1")
     if n == 0:
         return Mean(n=0, failed=failed, value=None)
     value = float(np.mean(values))
-    if n == 1:
-        return Mean(n=1, failed=failed, value=value)
-    if not binary:
-        low, high = student_interval(values, confidence)
-    elif not np.isin(values, (0.0, 1.0)).all():
-        raise ValueError("a binary score is neither 0 nor 1")
+    if clusters is None:
+        units, error = n, None if n < 2 else float(np.std(values, ddof=1)) / math.sqrt(n)
     else:
-        low, high = wilson_interval(int(values.sum()), n, confidence)
+        units, error = cluster_error(values, clusters)
+    if error is None:
+        return Mean(n=n, failed=failed, value=value)
+    if not binary:
+        reach = 0.0 if error <= ROUNDING * max(1.0, abs(value)) else student_quantile(units - 1, confidence) * error
+        low, high = value - reach, value + reach
+    elif clusters is None:
+        low, high = wilson_interval(value, n, float(special.ndtri((1 + confidence) / 2)))
+    else:
+        low, high = _clustered_share(value, n, units, error, confidence)
     return Mean(n=n, failed=failed, value=value, low=low, high=high)
 
 
-def wilson_interval(successes: int, n: int, confidence: float) -> tuple[float, float]:
+def wilson_interval(share: float, n: float, quantile: float) -> tuple[float, float]:
     """Score interval of a proportion; it never leaves 0 to 1 and has a width at 0 and at 1.
 
     Wilson, "Probable inference, the law of succession, and statistical inference", JASA 22 (1927) 209-212.
+
+    Args:
+        n: how many records, or how many they are worth.
+        quantile: of the normal distribution (or of t), such as 1.96 at 95 %.
     """
-    z = float(special.ndtri((1 + confidence) / 2))
-    share = successes / n
-    spread = z * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
-    scale = 1 + z * z / n
-    centre = share + z * z / (2 * n)
-    low = 0.0 if successes == 0 else (centre - spread) / scale
-    high = 1.0 if successes == n else (centre + spread) / scale
+    spread = quantile * math.sqrt(share * (1 - share) / n + quantile * quantile / (4 * n * n))
+    scale = 1 + quantile * quantile / n
+    centre = share + quantile * quantile / (2 * n)
+    low = 0.0 if share == 0 else (centre - spread) / scale
+    high = 1.0 if share == 1 else (centre + spread) / scale
     return low, high
 
 
-def student_interval(values: Values, confidence: float) -> tuple[float, float]:
-    """t interval of the mean of two values or more.
+def student_quantile(degrees_of_freedom: float, confidence: float) -> float:
+    """How many standard errors a two-sided interval reaches (Student, Biometrika 6 (1908) 1-25)."""
+    return float(special.stdtrit(degrees_of_freedom, (1 + confidence) / 2))
 
-    Student, "The probable error of a mean", Biometrika 6 (1908) 1-25. It may leave the range of the score.
+
+def cluster_error(values: Values, clusters: Codes) -> tuple[int, float | None]:
+    """How many clusters there are, and the cluster-robust standard error of the mean; None below two clusters.
+
+    CR1: Liang and Zeger, "Longitudinal data analysis using generalized linear models", Biometrika 73 (1986) 13-22,
+    times G / (G - 1); to be used with G - 1 degrees of freedom (Cameron and Miller, "A practitioner's guide to
+    cluster-robust inference", Journal of Human Resources 50 (2015) 317-372). It is what a regression on a constant
+    gives with clustered errors.
     """
-    n = len(values)
-    mean = float(np.mean(values))
-    if np.ptp(values) <= _ROUNDING * max(1.0, abs(mean)):
-        return mean, mean
-    margin = float(special.stdtrit(n - 1, (1 + confidence) / 2)) * float(np.std(values, ddof=1)) / math.sqrt(n)
-    return mean - margin, mean + margin
+    sizes = np.bincount(clusters)
+    sums = np.bincount(clusters, weights=values)[sizes > 0]
+    sizes = sizes[sizes > 0]
+    count, n = len(sizes), len(values)
+    if count < 2:
+        return count, None
+    residuals = sums - sizes * (float(sums.sum()) / n)
+    return count, math.sqrt(float(np.dot(residuals, residuals)) * count / (count - 1)) / n
 
 
-def paired_difference(first: Values, second: Values, confidence: float) -> Paired:
-    """Mean difference of two models, with the t interval of the paired differences.
+def _clustered_share(share: float, n: int, clusters: int, error: float, confidence: float) -> tuple[float, float]:
+    """Wilson's interval at the number of independent records that the clusters are worth.
 
-    Both models answered the same records, and a record that is hard for one tends to be hard for the other. Taking the
-    difference record by record removes what the records have in common, which an unpaired test counts as noise.
-    (Miller, "Adding error bars to evals", arXiv:2411.00640; the interval is that of the paired t-test.)
-
-    Args:
-        first, second: the scores of the same records in the same order, NaN where there is none.
-
-    Returns:
-        No difference when no record has both, and no interval when one has. Differences that are all the same give an
-        interval of no width; `verdict` does not take it for certainty.
+    Franco, Little, Louis, Slud, "Comparative study of confidence intervals for proportions in complex sample surveys",
+    Journal of Survey Statistics and Methodology 7 (2019) 334-364. A share of 0 or 1 shows no spread between clusters;
+    each then counts as one record.
     """
-    both = ~(np.isnan(first) | np.isnan(second))
-    differences = first[both] - second[both]
-    n = len(differences)
-    if n == 0:
-        return Paired(n=0, difference=None, low=None, high=None)
-    difference = float(np.mean(differences))
-    if n == 1:
-        return Paired(n=1, difference=difference, low=None, high=None)
-    low, high = student_interval(differences, confidence)
-    return Paired(n=n, difference=difference, low=low, high=high)
-
-
-def verdict(paired: Paired, direction: Direction, confidence: float) -> Verdict:
-    """What the difference says about the first model: better or worse when the interval leaves out 0.
-
-    An interval of no width has no t-test behind it. The exact sign test then decides: n differences of one sign have a
-    two-sided probability of 2 ** (1 - n) when neither model is better (Dixon and Mood, JASA 41 (1946) 557-566), so that
-    at 95 % it takes six records. `equivalent` needs a margin within which two models are as good as each other; none is
-    given here.
-    """
-    if paired.difference is None or paired.low is None or paired.high is None:
-        return "inconclusive"
-    if paired.low <= 0 <= paired.high:
-        return "inconclusive"
-    if paired.low == paired.high and 2.0 ** (1 - paired.n) > 1 - confidence:
-        return "inconclusive"
-    return "better" if (paired.difference > 0) == (direction == "higher") else "worse"
+    worth = float(clusters) if error <= ROUNDING else min(float(n), share * (1 - share) / (error * error))
+    return wilson_interval(share, worth, student_quantile(clusters - 1, confidence))

@@ -14,10 +14,11 @@ from assay.contracts.errors import Fault, RejectedError
 from assay.contracts.evaluation import EvaluationPaths
 from assay.contracts.results import Comparison, ModelOutcome
 from assay.decision.compare import compare
+from assay.decision.records import RecordIndex
 from assay.inference.kept import KeptResponses
 from assay.pipeline.workfiles import Workfiles
 from assay.scoring.assets import Folders
-from assay.scoring.score_files import ScoreTable, read_scores, write_score_tables
+from assay.scoring.score_files import read_scores, write_score_tables
 from assay.scoring.scoring import Scoring, labels_of, needs_catalog
 
 if TYPE_CHECKING:
@@ -72,29 +73,26 @@ def rescore(
     folders = assets or Folders()
     prefix = f"{paths.prefix}/rescored/{rescore_name(algorithms)}"
     outcomes: list[ModelOutcome] = []
-    tables: dict[str, ScoreTable] = {}
-    records = 0
     with Workfiles(bucket, paths.catalog) as files:
         labels = labels_of(files.records()) if needs_catalog(algorithms) else ()
-        records = sum(1 for _ in files.records())
+        index = RecordIndex.of(files.records(), clustered=config.dataset.cluster_key is not None)
         for model in config.models:
             if not bucket.keys(paths.responses(model.name)):
                 continue
             told(model.name)
             below = f"{prefix}/models/{model.name}/"
             before = ModelOutcome.model_validate_json(bucket.read(paths.outcome(model.name)))
-            outcome = _scored(bucket, paths, files, before, algorithms, folders, labels, records, f"{below}scores/")
+            outcome = _scored(bucket, paths, files, before, algorithms, folders, labels, len(index), f"{below}scores/")
             bucket.write(f"{below}outcome.json", outcome.model_dump_json(indent=1).encode())
             outcomes.append(outcome)
-            tables[model.name] = read_scores(bucket, f"{below}scores/")
     if not outcomes:
         raise ValueError(f"evaluation {paths.evaluation_id} of {paths.suite} has no responses")
     comparison = compare(
         evaluation_id=paths.evaluation_id,
         config=config.model_copy(update={"algorithms": list(algorithms), "selection": None}),
-        records=records,
+        records=index,
         outcomes=outcomes,
-        scores=tables,
+        scores=((item.model, read_scores(bucket, f"{prefix}/models/{item.model}/scores/")) for item in outcomes),
     )
     bucket.write(f"{prefix}/comparison.json", comparison.model_dump_json(indent=1).encode())
     sections = [item.model_dump(mode="json", exclude_none=True) for item in algorithms]

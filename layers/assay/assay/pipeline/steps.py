@@ -14,7 +14,7 @@ import tempfile
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, Any, NotRequired, TypedDict
 
 from assay.contracts.config import ModelSection, SuiteConfig, load_config
 from assay.contracts.errors import RejectedError
@@ -53,11 +53,12 @@ class Finetuned(TypedDict):
 
 
 class Deployed(TypedDict):
-    """Result of `deploy`: an endpoint in service, or why there is none."""
+    """Result of `deploy`: an endpoint in service, or why there is none. `seconds` is how long a new one took."""
 
     endpoint_name: str
     model_version: str | None
     created: bool
+    seconds: NotRequired[float]
     training: dict[str, Any] | None
     failure: dict[str, str] | None
 
@@ -177,7 +178,7 @@ def deploy(
         "training": None,
         "failure": None,
     }
-    training_job = None
+    training_job = started = None
     if finetuned is not None:
         if finetuned["failure"] is not None:
             deployed["failure"] = finetuned["failure"]
@@ -190,11 +191,13 @@ def deploy(
         if training_job is not None:
             _not_taken(endpoints, name)
         if _must_create(endpoints, name, model, identity, paths.evaluation_id, config.limits.deploy_seconds):
-            deployed["created"] = True
+            deployed["created"], started = True, time.monotonic()
             tags = endpoints.tags(paths.evaluation_id, config.suite, identity)
             endpoints.release(name, paths.evaluation_id)
             deployed["model_version"] = _create(name, model, tags, role_arn, training_job)
         endpoints.wait_in_service(name, config.limits.deploy_seconds)
+        if started is not None:
+            deployed["seconds"] = time.monotonic() - started
     except (EndpointFailedError, TransientError) as error:
         logger.warning("endpoint %s is not usable: %s", name, error)
         deployed["failure"] = {"kind": "EndpointFailed", "reason": str(error)}
@@ -469,6 +472,7 @@ def _scored(
         wall_seconds=wall_seconds,
         dataset_scores=dataset_scores,
         assets=assets.used(),
+        deploy_seconds=None if deployed is None else deployed.get("seconds"),
     )
 
 

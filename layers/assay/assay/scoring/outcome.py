@@ -5,20 +5,22 @@ from __future__ import annotations
 from array import array
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
-from assay.contracts.results import DatasetScore, Latency, ModelOutcome, Response, UsedAsset
+from assay.contracts.results import DatasetScore, Latency, ModelOutcome, Response, Tokens, UsedAsset
 
 
 class OutcomeTally:
-    """Counts answers and failures, and keeps latencies: 8 bytes an answer."""
+    """Counts answers, failures and tokens, and keeps latencies: 8 bytes an answer."""
 
     def __init__(self) -> None:
         self._records = 0
         self._answered = 0
         self._errors: Counter[str] = Counter()
         self._latencies = array("d")
+        self._counted = _Counted()
 
     def add(self, response: Response | None) -> None:
         """Count one record. One that has no response counts as failed, with the kind `NotAsked`."""
@@ -31,6 +33,7 @@ class OutcomeTally:
             self._answered += 1
             if response.latency_ms is not None:
                 self._latencies.append(response.latency_ms)
+            self._counted.add(response)
 
     def outcome(
         self,
@@ -41,6 +44,7 @@ class OutcomeTally:
         wall_seconds: float | None = None,
         dataset_scores: Sequence[DatasetScore] = (),
         assets: Sequence[UsedAsset] = (),
+        deploy_seconds: float | None = None,
     ) -> ModelOutcome:
         """How it ended.
 
@@ -48,6 +52,7 @@ class OutcomeTally:
             model: the model's name.
             wall_seconds: how long it took to ask the records.
             dataset_scores, assets: of the scoring.
+            deploy_seconds: how long its endpoint took to be in service; None where it was there already.
         """
         return ModelOutcome(
             model=model,
@@ -62,6 +67,8 @@ class OutcomeTally:
             wall_seconds=wall_seconds,
             dataset_scores=list(dataset_scores),
             assets=list(assets),
+            tokens=self._counted.tokens(),
+            deploy_seconds=deploy_seconds,
         )
 
 
@@ -73,6 +80,7 @@ def summarize(
     endpoint_name: str | None = None,
     model_version: str | None = None,
     wall_seconds: float | None = None,
+    deploy_seconds: float | None = None,
 ) -> ModelOutcome:
     """The outcome of so many records, of which some have a response.
 
@@ -80,6 +88,7 @@ def summarize(
         records: records in the catalog.
         responses: at most one for a record.
         wall_seconds: how long it took to ask them.
+        deploy_seconds: how long its endpoint took to be in service; None where it was there already.
 
     Raises:
         ValueError: there are more responses than records.
@@ -93,7 +102,39 @@ def summarize(
         raise ValueError(f"{found} responses to {records} records")
     for _ in range(records - found):
         tally.add(None)
-    return tally.outcome(model, endpoint_name=endpoint_name, model_version=model_version, wall_seconds=wall_seconds)
+    return tally.outcome(
+        model,
+        endpoint_name=endpoint_name,
+        model_version=model_version,
+        wall_seconds=wall_seconds,
+        deploy_seconds=deploy_seconds,
+    )
+
+
+@dataclass
+class _Counted:
+    """Tokens of the answers that have both counts; time and money only while each of those has them."""
+
+    n: int = 0
+    input: int = 0
+    output: int = 0
+    seconds: float | None = 0.0
+    usd: float | None = 0.0
+
+    def add(self, response: Response) -> None:
+        if response.input_tokens is None or response.output_tokens is None:
+            return
+        self.n += 1
+        self.input += response.input_tokens
+        self.output += response.output_tokens
+        took, cost = response.latency_ms, response.cost_usd
+        self.seconds = None if self.seconds is None or took is None else self.seconds + took / 1000
+        self.usd = None if self.usd is None or cost is None else self.usd + cost
+
+    def tokens(self) -> Tokens | None:
+        if not self.n:
+            return None
+        return Tokens(n=self.n, input=self.input, output=self.output, seconds=self.seconds, usd=self.usd)
 
 
 def _latency(milliseconds: array[float]) -> Latency | None:
