@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -104,6 +104,7 @@ class Settings:
         """Environment that points any AWS SDK at the local cloud, and nowhere else."""
         return {
             "AWS_ENDPOINT_URL": self.endpoint_url,
+            "OPENAI_BASE_URL": f"{self.endpoint_url}/_local/openai/v1",
             "AWS_ACCESS_KEY_ID": "local",
             "AWS_SECRET_ACCESS_KEY": "local",
             "AWS_DEFAULT_REGION": self.region,
@@ -125,6 +126,7 @@ class Cloud:
     settings: Settings
     pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(64, thread_name_prefix="cloud"))
     stopping: threading.Event = field(default_factory=threading.Event)
+    _resting: list[Callable[[], None]] = field(default_factory=list)
     _children: dict[int, subprocess.Popen[bytes]] = field(default_factory=dict)
     _children_lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -161,6 +163,15 @@ class Cloud:
             processes.write_down(self.settings.home, process.pid)
             self._children[process.pid] = process
         return process
+
+    def when_resting(self, work: Callable[[], None]) -> None:
+        """Have `work` done whenever the cloud is told to rest: processes that wait for more to do end then."""
+        self._resting.append(work)
+
+    def rest(self) -> None:
+        """End the processes that only wait for more to do."""
+        for work in self._resting:
+            work()
 
     def terminate(self, process: subprocess.Popen[bytes], grace_seconds: float = 5.0) -> None:
         """End a process that `spawn` started, and everything it started, by their session: what it left as well.

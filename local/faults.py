@@ -8,6 +8,8 @@ api       a call is answered with an error instead of being carried out. `api`: 
           `lambda:POST` for the services that have methods in place of actions. `code`, `status`: the error.
 step      a pipeline step's processes are killed. `step`: its name, or the beginning of it; `seconds`: after its start.
 event     an event is not as it should be. `detail_type`; `does`: `lose`, `repeat` or `delay` (by `seconds`).
+answer    a service that hosts models answers with one of its own errors, or badly. `api`: `bedrock`, `openai` or
+          `sagemaker-runtime`; `code`: which; an unknown one is answered with the list of those there are.
 endpoint  an endpoint whose name holds `about` fails instead of coming into service. `reason`.
 
 Nothing of the product knows of it: a fault looks as it would in AWS.
@@ -18,6 +20,7 @@ from __future__ import annotations
 import io
 import json
 import threading
+from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -27,7 +30,7 @@ from local import front
 from local.cloud import LocalCloudError
 from local.wire_errors import error_response, service_of
 
-KINDS = ("api", "step", "event", "endpoint")
+KINDS = ("api", "answer", "step", "event", "endpoint")
 DOES = ("lose", "repeat", "delay")
 
 
@@ -80,6 +83,17 @@ class Faults:
         """Whether a fault of this kind might befall it, whatever it is about."""
         with self._lock:
             return any(_fits(fault, kind, exactly) for fault in self._faults)
+
+    def answer(self, service: str, known: Collection[str]) -> str | None:
+        """How the request at hand to a service that hosts models goes wrong; None where it does not.
+
+        Raises:
+            LocalCloudError: the service cannot go wrong like that.
+        """
+        fault = self.take("answer", "", api=service)
+        if fault is not None and fault.code not in known:
+            raise LocalCloudError(f"{service} has no fault {fault.code!r}; there are: {', '.join(sorted(known))}")
+        return None if fault is None else fault.code
 
     def take(self, kind: str, about: str, **exactly: str) -> Fault | None:
         """The fault that befalls something now, which is then one time less to come."""

@@ -46,6 +46,7 @@ ADAPTERS = (
     "sagemaker_training",
     "sagemaker_runtime",
     "service_quotas",
+    "hosted_models",
     "sagemaker_model_packages",
     "sagemaker_pipelines",
     "sagemaker_executions",

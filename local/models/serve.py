@@ -17,7 +17,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, Protocol
 
-from local.models.payload import PayloadError, Prompt, read_payload
+from local.models import chat
+from local.models.payload import Completion, PayloadError, Prompt, parsed, read_payload, written
 
 BACKLOG = 128
 ATTRIBUTES = "X-Amzn-SageMaker-Custom-Attributes"
@@ -26,7 +27,7 @@ ATTRIBUTES = "X-Amzn-SageMaker-Custom-Attributes"
 class Model(Protocol):
     """Anything that answers prompts, from many threads at once."""
 
-    def answer(self, prompts: Sequence[Prompt]) -> list[str]: ...
+    def answer(self, prompts: Sequence[Prompt]) -> list[Completion]: ...
 
 
 def _smollm2(options: argparse.Namespace) -> Model:
@@ -90,14 +91,23 @@ class Handler(BaseHTTPRequestHandler):
             self._send(404, {"error": f"no such path: {self.path}"})
             return
         try:
-            answers = self.server.model.answer(read_payload(body))
+            reply = self._reply(body)
         except PayloadError as error:
             self._send(400, {"error": str(error)})
         except Exception as error:  # noqa: BLE001 - a server answers; the traceback is in its log
             self.log_error("%r", error)
             self._send(500, {"error": f"{type(error).__name__}: {error}"})
         else:
-            self._send(200, [{"generated_text": answer} for answer in answers])
+            self._send(200, reply)
+
+    def _reply(self, body: bytes) -> Any:
+        document = parsed(body)
+        if isinstance(document, dict) and "messages" in document:
+            request = chat.read_request(document)
+            return chat.reply(request, self.server.model.answer([request.prompt])[0])
+        prompts = read_payload(document)
+        answers = self.server.model.answer(prompts)
+        return [written(prompt, answer) for prompt, answer in zip(prompts, answers, strict=True)]
 
     def _send(self, status: int, body: Any) -> None:
         encoded = json.dumps(body).encode()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ import torch
 from transformers import AutoTokenizer, DynamicCache, LlamaForCausalLM
 
 from local.models.batching import Batcher, Work, shared_length
-from local.models.payload import Chat, PayloadError, Prompt, cut_at_stop
+from local.models.payload import Chat, Completion, PayloadError, Prompt, cut_at_stop
 from local.models.weights import BASE_MODELS, smollm2_directory
 
 LONGEST_TEXT = 4096
@@ -55,17 +55,19 @@ class SmolLM2:
         self._prefixes: OrderedDict[tuple[int, ...], KeyValues] = OrderedDict()
         self._batcher = Batcher(self.generate)
 
-    def answer(self, prompts: Sequence[Prompt]) -> list[str]:
+    def answer(self, prompts: Sequence[Prompt]) -> list[Completion]:
         """Return one continuation for each prompt.
 
         Raises:
             PayloadError: a prompt is empty or too long.
         """
         works = [Work(self._encode(prompt), prompt.parameters) for prompt in prompts]
-        futures: list[Future[str]] = [self._batcher.submit(work) for work in works]
+        futures: list[Future[Completion]] = [self._batcher.submit(work) for work in works]
         answers = [future.result() for future in futures]
         return [
-            self._text(prompt.content) + answer if prompt.parameters.return_full_text else answer
+            replace(answer, text=self._text(prompt.content) + answer.text)
+            if prompt.parameters.return_full_text
+            else answer
             for prompt, answer in zip(prompts, answers, strict=True)
         ]
 
@@ -85,14 +87,14 @@ class SmolLM2:
             )
         return tokens
 
-    def generate(self, batch: Sequence[Work]) -> list[str]:
+    def generate(self, batch: Sequence[Work]) -> list[Completion]:
         """Continue every text of a batch; rows leave it as soon as they are done."""
         with torch.inference_mode():
             return self._generate(batch)
 
-    def _generate(self, batch: Sequence[Work]) -> list[str]:
+    def _generate(self, batch: Sequence[Work]) -> list[Completion]:
         rows = [_Row(index, work, _sampler(work)) for index, work in enumerate(batch)]
-        answers = [""] * len(rows)
+        answers: dict[int, Completion] = {}
         known, cache = self._known_prefix([work.tokens for work in batch])
         tails = [row.work.tokens[known:] for row in rows]
         width = max(len(tail) for tail in tails)
@@ -115,18 +117,23 @@ class SmolLM2:
             staying = []
             for place, row in enumerate(rows):
                 token = _pick(logits[place], row)
-                done = token in self._ends
-                if not done:
+                ended = token in self._ends
+                if not ended:
                     row.tokens.append(token)
-                    done = len(row.tokens) >= row.work.parameters.max_new_tokens
-                text = self._tokenizer.decode(row.tokens) if done or row.work.parameters.stop else ""
+                full = len(row.tokens) >= row.work.parameters.max_new_tokens
+                text = self._tokenizer.decode(row.tokens) if ended or full or row.work.parameters.stop else ""
                 cut = cut_at_stop(text, row.work.parameters.stop)
-                if done or cut != text:
-                    answers[row.index] = cut
-                else:
+                if not ended and not full and cut == text:
                     staying.append(place)
+                    continue
+                answers[row.index] = Completion(
+                    text=cut,
+                    input_tokens=row.work.tokens,
+                    output_tokens=len(row.tokens),
+                    finish_reason="stop_sequence" if cut != text else "eos_token" if ended else "length",
+                )
             if not staying:
-                return answers
+                return [answers[index] for index in range(len(batch))]
             if len(staying) < len(rows):
                 rows = [rows[place] for place in staying]
                 chosen = torch.tensor(staying)

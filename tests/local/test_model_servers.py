@@ -8,8 +8,18 @@ from typing import Any
 
 import pytest
 
+from local.models import chat as chat_format
 from local.models.batching import Work, choose_batch, shared_length
-from local.models.payload import Parameters, PayloadError, Prompt, cut_at_stop, read_payload
+from local.models.payload import (
+    Completion,
+    Parameters,
+    PayloadError,
+    Prompt,
+    cut_at_stop,
+    parsed,
+    read_payload,
+    written,
+)
 
 CACHE = Path(__file__).resolve().parents[2] / ".assay/cache/models"
 SHOTS = (
@@ -39,9 +49,9 @@ def chat(text: str, **parameters: Any) -> Prompt:
 
 def test_a_string_a_chat_and_a_list_of_chats_are_prompts() -> None:
     message = {"role": "user", "content": "hello"}
-    assert [item.content for item in read_payload(b'{"inputs": "hello"}')] == ["hello"]
-    assert [item.content for item in read_payload(json.dumps({"inputs": [message]}).encode())] == [[message]]
-    two = read_payload(json.dumps({"inputs": [[message], [message, message]], "parameters": {"stop": ["x"]}}).encode())
+    assert [item.content for item in read_payload({"inputs": "hello"})] == ["hello"]
+    assert [item.content for item in read_payload({"inputs": [message]})] == [[message]]
+    two = read_payload({"inputs": [[message], [message, message]], "parameters": {"stop": ["x"]}})
     assert [len(item.content) for item in two] == [1, 2]
     assert two[0].parameters.stop == ("x",)
 
@@ -63,7 +73,7 @@ def test_a_string_a_chat_and_a_list_of_chats_are_prompts() -> None:
 )
 def test_a_payload_that_cannot_be_answered_says_why(body: bytes, fault: str) -> None:
     with pytest.raises(PayloadError) as refused:
-        read_payload(body)
+        read_payload(parsed(body))
     assert fault in str(refused.value)
 
 
@@ -84,7 +94,58 @@ def test_texts_with_a_shared_beginning_are_answered_together_and_others_are_not_
 
 def test_smollm2_knows_the_capital_of_france(smollm2: Any) -> None:
     (answer,) = smollm2.answer([chat("What is the capital of France?", max_new_tokens=16)])
-    assert "Paris" in answer
+    assert "Paris" in answer.text
+    assert answer.finish_reason == "eos_token"
+    assert 0 < answer.output_tokens < 16
+
+
+def test_an_answer_that_is_cut_off_says_so(smollm2: Any) -> None:
+    (answer,) = smollm2.answer([chat("Tell a long story.", max_new_tokens=3)])
+    assert (answer.output_tokens, answer.finish_reason) == (3, "length")
+    assert len(answer.input_tokens) > 3
+
+
+def test_details_tell_of_tokens_as_text_generation_inference_does() -> None:
+    body = {"inputs": "a", "parameters": {"details": True, "decoder_input_details": True, "seed": 7}}
+    [prompt] = read_payload(body)
+    shown = written(prompt, Completion("b", (5, 6), 1, "length"))
+    assert shown["generated_text"] == "b"
+    assert [token["id"] for token in shown["details"].pop("prefill")] == [5, 6]
+    assert shown["details"] == {"finish_reason": "length", "generated_tokens": 1, "seed": 7, "tokens": []}
+    assert written(read_payload({"inputs": "a"})[0], Completion("b", (5,), 1, "length")) == {"generated_text": "b"}
+
+
+def test_a_chat_completion_is_asked_for_and_answered_in_openais_words() -> None:
+    request = chat_format.read_request(
+        {
+            "model": "m",
+            "messages": [
+                {"role": "system", "content": "Be brief."},
+                {"role": "user", "content": [{"type": "text", "text": "Hi"}]},
+            ],
+            "max_tokens": 5,
+            "temperature": 0,
+            "stop": "\n",
+            "n": 1,
+        }
+    )
+    assert request.prompt.content == [
+        {"role": "system", "content": "Be brief."},
+        {"role": "user", "content": "Hi"},
+    ]
+    assert request.prompt.parameters == Parameters(max_new_tokens=5, stop=("\n",))
+    answered = chat_format.reply(request, Completion("Hello", (1, 2, 3), 5, "length"))
+    assert answered["choices"][0]["message"]["content"] == "Hello"
+    assert answered["choices"][0]["finish_reason"] == "length"
+    assert answered["usage"] == {"prompt_tokens": 3, "completion_tokens": 5, "total_tokens": 8}
+
+
+@pytest.mark.parametrize(
+    "extra", [{"n": 2}, {"stream": True}, {"tools": []}, {"messages": "hi"}, {"temperature": "hot"}, {"max_tokens": -1}]
+)
+def test_a_chat_that_asks_for_more_than_is_carried_out_is_refused(extra: dict[str, Any]) -> None:
+    with pytest.raises(PayloadError):
+        chat_format.read_request({"model": "m", "messages": [{"role": "user", "content": "Hi"}], **extra})
 
 
 def test_a_batch_answers_as_single_requests_do(smollm2: Any) -> None:
@@ -95,15 +156,15 @@ def test_a_batch_answers_as_single_requests_do(smollm2: Any) -> None:
     ):
         together = smollm2.answer(prompts)
         assert together == [smollm2.answer([prompt])[0] for prompt in prompts]
-        assert len(set(together)) > 2
+        assert len({answer.text for answer in together}) > 2
 
 
 def test_stop_full_text_and_limits_are_kept(smollm2: Any) -> None:
     text = SHOTS.format("What is the capital of France?")
     (answer,) = smollm2.answer([Prompt(text, Parameters(max_new_tokens=8, stop=("\n",)))])
-    assert answer.strip() == "Paris"
+    assert (answer.text.strip(), answer.finish_reason) == ("Paris", "stop_sequence")
     (full,) = smollm2.answer([Prompt(text, Parameters(max_new_tokens=8, stop=("\n",), return_full_text=True))])
-    assert full == text + answer
+    assert full.text == text + answer.text
     with pytest.raises(PayloadError, match="exceed 4096"):
         smollm2.answer([Prompt("word " * 5000, Parameters())])
 
@@ -111,7 +172,8 @@ def test_stop_full_text_and_limits_are_kept(smollm2: Any) -> None:
 def test_a_seed_makes_a_sampled_answer_repeatable(smollm2: Any) -> None:
     options = {"do_sample": True, "temperature": 1.5, "max_new_tokens": 8}
     answers = [smollm2.answer([chat("Tell a story.", **options, seed=seed)])[0] for seed in (1, 1, 2)]
-    assert answers[0] == answers[1] != answers[2]
+    assert answers[0] == answers[1]
+    assert answers[0].text != answers[2].text
 
 
 def test_the_nearest_neighbour_answers_with_the_fact_that_means_most_nearly_the_same(tmp_path: Path) -> None:
@@ -125,4 +187,4 @@ def test_the_nearest_neighbour_answers_with_the_fact_that_means_most_nearly_the_
     facts.write_text("\n".join(json.dumps(line) for line in lines))
     model = NearestNeighbour(facts, threads=1)
     prompts = [Prompt("What is the capital of France?", Parameters()), chat("Gold's symbol?")]
-    assert model.answer(prompts) == ["Paris", "Au"]
+    assert [answer.text for answer in model.answer(prompts)] == ["Paris", "Au"]

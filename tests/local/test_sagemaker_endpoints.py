@@ -258,3 +258,14 @@ def test_the_sdk_deploys_a_jumpstart_model_unchanged_and_refuses_an_unknown_one(
     tags = running.aws("sagemaker").list_tags(ResourceArn=description["EndpointArn"])["Tags"]
     assert {"Key": "assay:evaluation", "Value": "e1"} in tags
     running.aws("sagemaker").delete_endpoint(EndpointName="from-the-sdk")
+
+
+def test_an_endpoint_beyond_the_quota_of_its_instance_type_is_refused(running: Running, endpoint: str) -> None:
+    endpoints_of(running.cloud).quotas.set("ml.c5.xlarge", 1)
+    create(running, "within", NEAREST, "ml.c5.xlarge")
+    with pytest.raises(ClientError, match="current utilization of 1 Instances") as refused:
+        create(running, "beyond", NEAREST, "ml.c5.xlarge")
+    assert refused.value.response["Error"]["Code"] == "ResourceLimitExceeded"
+    running.aws("sagemaker").delete_endpoint(EndpointName="within")
+    create(running, "another", NEAREST, "ml.c5.xlarge")
+    running.aws("sagemaker").delete_endpoint(EndpointName="another")
