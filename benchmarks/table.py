@@ -78,7 +78,7 @@ def against_fmeval(found: Found) -> Iterator[str]:
 
 
 def scoring(found: Found) -> Iterator[str]:
-    yield f"{found['records']:,} records with answers, {found['runs']} runs, {found['cores']} cores; BERTScore is left out."
+    yield f"{found['records']:,} records with answers, {found['runs']} runs, {found['cores']} cores, without BERTScore."
     yield "Ours reads, scores and writes; fmeval reads and scores. Required: 50 times as fast, 8 with imports."
     yield ""
     lines = (
