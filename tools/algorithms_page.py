@@ -32,8 +32,9 @@ stands in `models/<model>/outcome.json` as `dataset_scores`, and no paired test 
 asking a model; they go below `rescored/`, beside what was there.
 
 A *location* is the path of a folder in the evaluation image, or an `s3://` URI, from which a step fetches everything
-once. Nothing is fetched from a hub. Each folder is named in the outcome with the SHA-256 of its content, since scores
-by different models do not compare.
+once: below `assets/` of the stack's bucket, or in a bucket that the steps' role may read. Nothing is fetched from a
+hub. Each folder is named in the outcome with the SHA-256 of its content, since scores by different models do not
+compare. What is missing fails the evaluation before anything is deployed.
 """
 
 OF_FMEVAL = """

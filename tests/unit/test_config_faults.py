@@ -267,7 +267,6 @@ NOT_YET = [
     ("instance_type: ml.m5.xlarge\n      num_instances: 1", "serverless: {memory_mb: 2048}", 12,
      "models[0].deployment_config.serverless"),
     (TAIL, "  shards: 2", 34, "limits.shards"),
-    (TAIL, f"{TAIL}\njudge: {{endpoint_name: judge}}", 35, "judge"),
     (TAIL, f"{TAIL}\nnotify: {{emails: [a@example.com]}}", 35, "notify"),
 ]  # fmt: skip
 

@@ -127,6 +127,31 @@ OURS = (
         parameters=(Parameter("use_stemmer", "flag", "whether stems are compared", default=True),),
     ),
     Algorithm(
+        name="Judge",
+        module="",
+        config="",
+        scores=_higher("judge_score"),
+        meaning="How a judge grades the response by the rubric of the config's `judge`: 1 is worst, 5 is best.",
+        scorer=f"{_SCORERS}.judging:grades",
+        needs=frozenset({"target_output", "judge"}),
+    ),
+    Algorithm(
+        name="JudgePreference",
+        module="",
+        config="",
+        scores=_higher("preference"),
+        meaning="Whether a judge prefers the response to a rival's: 1, or 0, or 0.5 for a tie or a judge that "
+        "contradicts itself when the answers are swapped. The rival itself has 0.5.",
+        scorer=f"{_SCORERS}.judging:preferences",
+        parameters=(
+            Parameter("rival", "text", "the model of the provider `responses` whose answers stand in the catalog",
+                      required=True),
+        ),
+        undirected=frozenset({"judge_disagreement"}),
+        dataset_scores={"disagreement_rate": "lower"},
+        needs=frozenset({"target_output", "judge"}),
+    ),
+    Algorithm(
         name="EmbeddingSimilarity",
         module="",
         config="",

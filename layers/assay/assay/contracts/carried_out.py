@@ -33,7 +33,7 @@ class NotYet:
 def _asks_otherwise(value: Any) -> bool:
     name = value.get("algorithm") if isinstance(value, dict) else value
     known = known_algorithms().get(name) if isinstance(name, str) else None
-    return known is not None and not known.needs.isdisjoint(("log_probabilities", "judge"))
+    return known is not None and not known.needs.isdisjoint(("log_probabilities",))
 
 
 NOT_YET = (
@@ -42,9 +42,8 @@ NOT_YET = (
     NotYet("models.*.deployment_config.serverless", "serverless endpoints"),
     NotYet("models.*.deployment_config.instance_type", "falling back on another instance type",
            lambda value: isinstance(value, list) and len(value) > 1),
-    NotYet("algorithms.*", "asking a model for log-probabilities, or a judge", _asks_otherwise),
+    NotYet("algorithms.*", "asking a model for log-probabilities", _asks_otherwise),
     NotYet("limits.shards", "splitting a catalog over parallel steps"),
-    NotYet("judge", "a judge"),
     NotYet("notify", "notices of a suite's own"),
     NotYet("schedule", "evaluating again by the clock"),
 )  # fmt: skip

@@ -24,7 +24,6 @@ from assay.contracts.decision_sections import (
     AlgorithmSection,
     ConstraintSection,
     GateSection,
-    JudgeSection,
     LimitsSection,
     NotifySection,
     PricingSection,
@@ -36,6 +35,7 @@ from assay.contracts.decision_sections import (
 from assay.contracts.deployment_section import DeploymentSection
 from assay.contracts.errors import Fault, RejectedError
 from assay.contracts.evaluation_section import PLACEHOLDER, EvaluationSection
+from assay.contracts.judge_section import JUDGE, JudgeSection
 from assay.contracts.model_section import (
     ENDPOINT_PROVIDERS,
     FinetuningSection,
@@ -109,8 +109,10 @@ class SuiteConfig(Section):
             yield from _contenders(models, templates)
         algorithms = list(enumerate(map(AlgorithmSection.short_form, _list(raw.get("algorithms")))))
         yield from _repeated("algorithms", "algorithm", [item for item in algorithms if isinstance(item[1], dict)])
+        yield from _judge(raw, models, [item for _, item in algorithms])
         yield from _unknown_scores(raw.get("selection"), [item for _, item in algorithms])
-        yield from _unknown_prices(raw.get("pricing"), models)
+        priced = models if raw.get("judge") is None else [*models, (len(models), {"name": JUDGE})]
+        yield from _unknown_prices(raw.get("pricing"), priced)
         yield from _gate_beyond_config(raw.get("gate"), models, templates, [item for _, item in algorithms])
 
     @property
@@ -262,6 +264,36 @@ def _contenders(models: list[tuple[int, dict[str, Any]]], templates: dict[str, A
             yield ("models", index, "name"), f"with its prompt template it is {longest[:120]!r}: at most 48 characters"
         if taken := sorted(set(made) & set(names)):
             yield ("models", index, "name"), f"with its prompt template it is {taken[0]!r}, which is another model"
+
+
+def _judge(raw: dict[str, Any], models: list[tuple[int, dict[str, Any]]], algorithms: list[Any]) -> Iterator[Broken]:
+    judged = False
+    for index, item in enumerate(algorithms):
+        name = item.get("algorithm") if isinstance(item, dict) else None
+        known = known_algorithms().get(name) if isinstance(name, str) else None
+        if known is None or "judge" not in known.needs:
+            continue
+        judged = True
+        if raw.get("judge") is None:
+            yield ("algorithms", index), f"{known.name} needs a judge: write the section `judge`"
+        parameters = item.get("parameters")
+        rival = parameters.get("rival") if isinstance(parameters, dict) else None
+        if isinstance(rival, str):
+            given = [
+                model.get("name") for _, model in models if ModelSection.value_of(model, "provider") == "responses"
+            ]
+            if rival not in given:
+                hint = did_you_mean(rival, [name for name in given if isinstance(name, str)])
+                message = f"`rival` must be a model of the provider `responses`, found {rival[:80]!r}{hint}"
+                yield ("algorithms", index, "parameters", "rival"), message
+    if raw.get("judge") is not None and not judged:
+        yield ("judge",), "no algorithm of this config asks a judge: name `Judge` or `JudgePreference`"
+    limits = raw.get("limits")
+    if judged and isinstance(limits, dict) and limits.get("budget_usd") is not None:
+        yield (
+            ("limits", "budget_usd"),
+            "a budget cannot hold a judge, whose cost is not predicted; leave one of them out",
+        )
 
 
 def _unknown_scores(selection: Any, algorithms: list[Any]) -> Iterator[Broken]:

@@ -326,18 +326,6 @@ class PricingSection(Section):
     )
 
 
-class JudgeSection(Section):
-    """A language model that grades the responses."""
-
-    provider: Literal["jumpstart", "huggingface", "endpoint", "bedrock", "openai"] = Field(
-        "endpoint", description="How the judge is reached."
-    )
-    model_id: str | None = Field(None, min_length=1, description="The provider's id of the judge.")
-    endpoint_name: EndpointName | None = Field(None, description="The judge's endpoint.")
-    rubric: str | None = Field(None, min_length=1, description="What is graded, and how.")
-    swap_positions: bool = Field(True, description="Ask twice with the answers swapped.")
-
-
 class NotifySection(Section):
     """Who hears of this suite, besides those who subscribed to the stack's topic."""
 

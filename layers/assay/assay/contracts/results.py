@@ -147,6 +147,27 @@ class Tokens(Contract):
     usd: float | None = None
 
 
+class JudgeUse(Contract):
+    """What a judge was asked about the answers of one model.
+
+    Attributes:
+        judge: its model id, or its endpoint.
+        identity: hash of how it is asked; judgements lie below `judgements/<identity>/`.
+        asked: judgements that it was asked for; `failed` of them came to none.
+        cached: judgements that had been given before.
+        requests: sent, retries of the runner included.
+        cost_usd: of what was asked; None where tokens or prices are not known.
+    """
+
+    judge: str
+    identity: str
+    asked: int
+    cached: int
+    failed: int
+    requests: int
+    cost_usd: float | None = None
+
+
 class ModelOutcome(Contract):
     """How the evaluation of one model ended: `models/<model>/outcome.json`.
 
@@ -160,6 +181,7 @@ class ModelOutcome(Contract):
         dataset_scores: scores of the whole catalog; means are in the comparison.
         assets: folders with models and data that scored it.
         training: where it was fine-tuned in this evaluation.
+        judge: what a judge was asked; None without one.
     """
 
     model: str
@@ -178,6 +200,7 @@ class ModelOutcome(Contract):
     dataset_scores: list[DatasetScore] = Field(default_factory=list)
     assets: list[UsedAsset] = Field(default_factory=list)
     training: Training | None = None
+    judge: JudgeUse | None = None
 
 
 class Mean(Contract):

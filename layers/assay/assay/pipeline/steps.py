@@ -14,6 +14,7 @@ import tempfile
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
+from functools import partial
 from typing import TYPE_CHECKING, Any, NotRequired, TypedDict
 
 from assay.contracts.config import ModelSection, SuiteConfig, load_config
@@ -26,6 +27,11 @@ if TYPE_CHECKING:
 
     from assay.aws.storage import Storage
     from assay.contracts.catalog import Record
+    from assay.contracts.judge_section import JudgeSection
+    from assay.inference.judge import Judge, JudgementStore
+    from assay.inference.model import Model
+    from assay.inference.runner import AskSummary
+    from assay.pipeline.judging import Judging
     from assay.pipeline.second_asking import Ask
     from assay.pipeline.workfiles import Workfiles
     from assay.scoring.assets import Folders
@@ -78,6 +84,7 @@ def preprocess(evaluation_uri: str) -> Prepared:
     from assay.contracts.catalog_needs import needs_of
 
     paths, storage, manifest, config = _open(evaluation_uri)
+    _check_scoring(config)
     source = manifest.catalog
     key = source.uri.removeprefix(f"s3://{paths.bucket}/")
     digest = hashlib.sha256()
@@ -449,7 +456,8 @@ def _scored(
         for pairs in kept.joined(files.records()):
             for _, response in pairs:
                 tally.add(response)
-            yield scoring.score(pairs, None if second is None else second.of([record for record, _ in pairs]))
+            more = {} if second is None else dict(second.of([record for record, _ in pairs]))
+            yield scoring.score(pairs, more if judging is None else more | judging.of(pairs))
 
     with (
         ExitStack() as stack,
@@ -463,6 +471,9 @@ def _scored(
             prefix = paths.second_answers(model_name)
             second = stack.enter_context(SecondAsking(config.algorithms, storage, prefix, files.path("")))
             second.ask(files.records, kept, ask)
+        judging = _judging(config, model_name, storage)
+        if judging is not None:
+            judging.ask(files.records, kept, partial(_ask_judge, config))
         write_score_tables(storage, paths.scores(model_name), tables(kept, scoring))
         dataset_scores = scoring.dataset_scores()
     return tally.outcome(
@@ -473,7 +484,51 @@ def _scored(
         dataset_scores=dataset_scores,
         assets=assets.used(),
         deploy_seconds=None if deployed is None else deployed.get("seconds"),
+        judge=None if judging is None else judging.use(),
     )
+
+
+def _judging(config: SuiteConfig, model_name: str, storage: Any) -> Judging | None:
+    if config.judge is None:
+        return None
+    from assay.pipeline.judging import Judging
+
+    return Judging(config, model_name, _connected_judge(config.judge, config), storage)
+
+
+def _connected_judge(section: JudgeSection, config: SuiteConfig) -> Model:
+    from assay.aws.providers import Connection, connect
+
+    connection = Connection(section.concurrency, config.limits.request_seconds, section.endpoint_name)
+    return connect(section.model, connection)
+
+
+def _ask_judge(config: SuiteConfig, prompts: Iterable[Record], judge: Judge, store: JudgementStore) -> AskSummary:
+    from assay.contracts.prices import bundled_prices
+    from assay.inference.runner import ask_all
+    from assay.pipeline.budget import tariff_of
+
+    section = config.judge
+    if section is None:
+        raise ValueError("the config has no judge")
+    return ask_all(
+        prompts,
+        model=judge,
+        prompt_of=lambda record: record.model_input,
+        store=store,
+        limits=config.limits.model_copy(update={"concurrency": section.concurrency}),
+        tariff=tariff_of(config, section.model, bundled_prices()),
+    )
+
+
+def _check_scoring(config: SuiteConfig) -> None:
+    """Fail before anything is deployed where an algorithm lacks its folder, its package or its judge."""
+    from assay.scoring.scoring import Scoring
+
+    with Scoring(config.algorithms, assets=_assets(), labels=("",)):
+        pass
+    if config.judge is not None:
+        _connected_judge(config.judge, config)
 
 
 def _assets() -> Folders:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from assay.contracts.results import DatasetScore, Latency, ModelOutcome, Response, Tokens, UsedAsset
+from assay.contracts.results import DatasetScore, JudgeUse, Latency, ModelOutcome, Response, Tokens, UsedAsset
 
 
 class OutcomeTally:
@@ -45,13 +45,14 @@ class OutcomeTally:
         dataset_scores: Sequence[DatasetScore] = (),
         assets: Sequence[UsedAsset] = (),
         deploy_seconds: float | None = None,
+        judge: JudgeUse | None = None,
     ) -> ModelOutcome:
         """How it ended.
 
         Args:
             model: the model's name.
             wall_seconds: how long it took to ask the records.
-            dataset_scores, assets: of the scoring.
+            dataset_scores, assets, judge: of the scoring.
             deploy_seconds: how long its endpoint took to be in service; None where it was there already.
         """
         return ModelOutcome(
@@ -69,6 +70,7 @@ class OutcomeTally:
             assets=list(assets),
             tokens=self._counted.tokens(),
             deploy_seconds=deploy_seconds,
+            judge=judge,
         )
 
 

@@ -24,6 +24,7 @@ class Sample:
         perturbed: its answers to perturbed inputs, in order; for algorithms that need second answers.
         again: its answers to the same input, asked anew; empty for a model that always says the same.
         log_probabilities: of texts that the algorithm asked for, in order.
+        judgements: what a judge said of the answer, in order.
     """
 
     record: Record
@@ -31,6 +32,7 @@ class Sample:
     perturbed: tuple[str, ...] = ()
     again: tuple[str, ...] = ()
     log_probabilities: tuple[float, ...] = ()
+    judgements: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

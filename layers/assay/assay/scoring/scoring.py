@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from assay.contracts.catalog import Record
 from assay.contracts.config import AlgorithmSection
-from assay.contracts.results import DatasetScore, Response
+from assay.contracts.results import DatasetScore, Failure, Response
 from assay.scoring.assets import Assets, Folders
 from assay.scoring.columns import AlgorithmScores, columns_of, no_answer, table_of
 from assay.scoring.score_files import SCHEMA
@@ -35,10 +35,12 @@ class SecondAnswers:
     Attributes:
         perturbed: to perturbed inputs, in order.
         again: to the same input, asked anew.
+        judgements: what a judge said of its answer.
     """
 
     perturbed: tuple[Response | None, ...] = ()
     again: tuple[Response | None, ...] = ()
+    judgements: tuple[Response | None, ...] = ()
 
 
 Second = Mapping[str, Mapping[str, SecondAnswers]]
@@ -198,7 +200,7 @@ def labels_of(records: Iterable[Record]) -> tuple[str, ...]:
 def samples_of(item: _Scored, pairs: Sequence[tuple[Record, Response | None]], second: Second) -> list[Sample | str]:
     """What an algorithm scores: a sample for each answered record, the error of each other."""
     known = item.section.known
-    more = second.get(known.name, {}) if "second_answers" in known.needs else None
+    more = second.get(known.name, {}) if not known.needs.isdisjoint(("second_answers", "judge")) else None
     samples: list[Sample | str] = []
     for record, response in pairs:
         error = no_answer(response)
@@ -207,7 +209,11 @@ def samples_of(item: _Scored, pairs: Sequence[tuple[Record, Response | None]], s
         elif more is None:
             samples.append(Sample(record, response.text))
         else:
-            samples.append(_with_second(record, response.text, more.get(record.id, SecondAnswers())))
+            answers = more.get(record.id, SecondAnswers())
+            judged = "judge" in known.needs
+            samples.append(
+                _judged(record, response.text, answers) if judged else _with_second(record, response.text, answers)
+            )
     return samples
 
 
@@ -221,6 +227,18 @@ def _with_second(record: Record, text: str, answers: SecondAnswers) -> Sample | 
                 return f"{error} ({what} {number + 1})"
         texts.append(tuple(response.text or "" for response in responses if response is not None))
     return Sample(record, text, perturbed=texts[0], again=texts[1])
+
+
+def _judged(record: Record, text: str, answers: SecondAnswers) -> Sample | str:
+    if not answers.judgements:
+        return "NoJudgement: there was nothing to judge, or no answer of the rival to compare with"
+    for response in answers.judgements:
+        if response is None:
+            return "NoJudgement: the judge was not asked"
+        if response.text is None:
+            failure = response.failure or Failure(kind="Unknown", reason="no reason is known")
+            return f"NoJudgement: {failure.kind}: {failure.reason}"
+    return Sample(record, text, judgements=tuple(item.text or "" for item in answers.judgements if item is not None))
 
 
 class _Scored:
