@@ -12,16 +12,22 @@ from hypothesis import strategies as st
 
 from assay.contracts.config import SuiteConfig
 from assay.contracts.results import (
+    CategorySlice,
     Comparison,
+    ConstraintResult,
     Failure,
     Latency,
     Manifest,
     Mean,
+    ModelCost,
     ModelOutcome,
     PairedDifference,
     RankedModel,
     ScoreSummary,
+    Selection,
     SourceObject,
+    WeightRange,
+    WorstCase,
 )
 from assay.report.chart import Scale
 from assay.report.page import render_report
@@ -290,6 +296,108 @@ def test_without_failing_prompts_the_page_says_so() -> None:
 )
 def test_the_headline_is_no_surer_than_the_verdict(changes: dict[str, Any], headline: str) -> None:
     assert headline in render(comparison(TWO, **changes)).text
+
+
+def decided(**changes: Any) -> Comparison:
+    """Two models with all that a decision tells of them."""
+    cost = ModelCost(basis="instance_hours", usd=0.5, per_1k_usd=2.0833, note="50 s of 1 x ml.g5.xlarge at $36 an hour")
+    models = [
+        item.model_copy(
+            update={
+                "probability_best": 0.9996 if item.model == "a" else 0.0004,
+                "on_front": item.model == "a",
+                "cost": cost,
+                "tokens_per_second": 41.25,
+                "constraints": [ConstraintResult(text="toxicity <= 0.1", value=0.09, kept=True, sure=False)],
+            }
+        )
+        for item in TWO
+    ]
+    worst = WorstCase(n=240, difference=0.05, low=-0.01, high=0.1, p_adjusted=0.2, verdict="inconclusive")
+    pair = difference(
+        "a", "b", p_adjusted=0.0004, detectable=0.113, records_needed=900, errors_as_worst=worst, clusters=60
+    )
+    found = comparison(
+        models,
+        differences=[pair],
+        margin=0.02,
+        clusters=60,
+        family="Adjusted over all pairs.",
+        draws=10_000,
+        seed=0,
+        selection=Selection(
+            objective=["quality", "cost"],
+            front=["quality", "cost", "latency"],
+            rival="b",
+            ties=[],
+            weights=[WeightRange(score="f1_score", weight=0.75, low=0.5, high=1.0)],
+        ),
+        slices=[
+            CategorySlice(
+                category=EVIL,
+                records=120,
+                means={"a": 0.5, "b": 0.75},
+                n=118,
+                difference=-0.25,
+                low=-0.375,
+                high=-0.125,
+                p_adjusted=0.0123,
+                verdict="worse",
+            )
+        ],
+        categories_left_out=7,
+        assumptions=["Prices are from our contract."],
+    )
+    return found.model_copy(update=changes)
+
+
+def test_a_page_tells_what_the_choice_rests_on() -> None:
+    text = " ".join(render(decided()).text.split())
+    for part in (
+        "The choice by quality, then cost",
+        "> 99.9 %",
+        "< 0.1 %",
+        "$2.08",
+        "41.2",
+        "toxicity <= 0.1 perhaps by chance",
+        "10,000 catalogs drawn from this one",
+        "Points against cost of 1,000 answers",
+        "$0.50 for the catalog, 50 s of 1 x ml.g5.xlarge at $36 an hour.",
+        "Prices are from our contract.",
+        "f1_score75.0 %50.0 %100.0 %",
+        "< 0.001",
+        "with failures as the worst score: ≈ within the noise",
+        "This catalog can tell differences of 11.3 points. A lead as small as this takes about 660 more records.",
+        "robust to the 60 clusters",
+        "Adjusted over all pairs.",
+        "less than the margin of 2.0 points",
+        "Categories a minus b",
+        "\N{MINUS SIGN}25.0 [\N{MINUS SIGN}37.5, \N{MINUS SIGN}12.5]",
+        "0.012",
+        "7 smaller categories are not shown",
+    ):
+        assert part in text, part
+    assert EVIL in render(decided()).text
+    assert "The choice" not in render(comparison(TWO)).text
+
+
+def test_the_best_of_all_is_better_than_each() -> None:
+    models = [*TWO, ranked("c", 3, 0.5)]
+    selection = Selection(objective=["quality"], front=["quality"], rival="b", ties=[])
+    sure = comparison(models, selection=selection)
+    assert "a is the best of 3 models" in render(sure).text
+    unsure = [
+        item.model_copy(update={"verdict": "inconclusive"}) if item.second == "c" else item for item in sure.differences
+    ]
+    assert (
+        "a is better than b, and not surely than all"
+        in render(comparison(models, differences=unsure, selection=selection)).text
+    )
+
+
+def test_a_model_that_is_chosen_for_its_cost_is_not_called_the_best() -> None:
+    selection = Selection(objective=["cost"], front=["quality", "cost"], rival="b", ties=[])
+    assert "a is chosen for its cost" in render(decided(selection=selection)).text
 
 
 def test_one_model_alone_is_a_page_without_differences() -> None:

@@ -33,6 +33,11 @@ class Scale:
         low, high = self.ticks[0], self.ticks[-1]
         return f"{100 * (value - low) / (high - low):.2f}%"
 
+    def below(self, value: float) -> str:
+        """Position of a value from the top, where the axis goes up."""
+        low, high = self.ticks[0], self.ticks[-1]
+        return f"{100 * (high - value) / (high - low):.2f}%"
+
 
 def _step(least: float) -> float:
     """The smallest round number that is not below `least`."""

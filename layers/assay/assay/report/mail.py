@@ -9,12 +9,18 @@ from dataclasses import dataclass
 
 from assay.contracts.errors import Fault
 from assay.contracts.gate import GateResult
-from assay.contracts.results import Comparison, Mean, RankedModel
+from assay.contracts.results import Comparison, Mean, RankedModel, Verdict
 from assay.decision.explanation import interval, points
 
 WIDTH = 78
 MAX_SUBJECT = 99
 MAX_FAULTS = 20
+_WORDS: dict[Verdict, str] = {
+    "better": "better than the next",
+    "equivalent": "equivalent to the next",
+    "inconclusive": "within the noise",
+    "worse": "though another has better quality",
+}
 MAX_REGRESSED = 10
 
 
@@ -55,7 +61,7 @@ def completion_mail(
     elif comparison.verdict in ("better", None):
         headline = f"{winner} is chosen"
     else:
-        headline = f"{winner} is chosen, within the noise"
+        headline = f"{winner} is chosen, {_WORDS[comparison.verdict]}"
     parts = [_wrap(comparison.explanation)]
     if gate is not None:
         parts.append(_wrap(gate.explanation))
@@ -144,9 +150,11 @@ def _next_step(comparison: Comparison, model_package_arn: str | None, gate: Gate
     if gate is not None and gate.approved_at is not None:
         return f"{winner} is approved: the config asks nobody where the gate is passed as surely as this."
     waits = f"{winner} waits for approval in the SageMaker Model Registry."
-    if comparison.verdict in ("better", None):
-        return waits
-    return f"{waits} Its lead may be chance: read the failing prompts in the report, or add records, first."
+    doubts: dict[Verdict | None, str] = {
+        "inconclusive": " Its lead may be chance: read the failing prompts in the report, or add records, first.",
+        "worse": " It was chosen for another reason than quality: see in the report what that costs in quality.",
+    }
+    return waits + doubts.get(comparison.verdict, "")
 
 
 def _how_to_decide(evaluation_id: str) -> str:

@@ -11,13 +11,16 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from assay.contracts.config import SuiteConfig
 from assay.contracts.gate import GateResult
-from assay.contracts.results import Comparison, Manifest, Mean, PairedDifference, RankedModel
-from assay.decision.explanation import points
+from assay.contracts.results import CategorySlice, Comparison, Manifest, Mean, PairedDifference, RankedModel
+from assay.decision.explanation import points, power, usd
 from assay.report.chart import Scale
+from assay.report.planes import planes
 from assay.report.samples import Samples
 
 MAX_PAIRS = 45
 MAX_REGRESSED = 50
+MAX_SLICES = 40
+MAX_SLICE_MODELS = 4
 _TEMPLATE = "template.html.j2"
 
 
@@ -88,6 +91,12 @@ def render_report(
             failure_kinds=sorted({kind for item in comparison.models for kind in item.outcome.errors}),
             slowest=max((item.outcome.latency.p99 for item in comparison.models if item.outcome.latency), default=0.0),
             confidence=f"{comparison.confidence * 100:g}",
+            planes=planes(comparison),
+            slices=comparison.slices[:MAX_SLICES],
+            slices_left_out=len(comparison.slices[MAX_SLICES:]) + comparison.categories_left_out,
+            slice_models=[item.model for item in comparison.models if item.rank is not None][:MAX_SLICE_MODELS],
+            slices_scale=Scale.around([0.0, *_bounds(comparison.slices[:MAX_SLICES])]),
+            can_tell=_can_tell(comparison),
         )
     )
 
@@ -99,11 +108,32 @@ def _headline(comparison: Comparison) -> str:
         return "No model is chosen"
     if comparison.verdict is None:
         return f"{winner} is the only {'model' if count == 1 else 'eligible model'}"
+    if comparison.selection is not None and comparison.selection.objective[0] != "quality":
+        return f"{winner} is chosen for its {comparison.selection.objective[0]}"
     if comparison.verdict == "better":
+        return _better(comparison, winner, eligible)
+    how = " among equals" if comparison.verdict == "equivalent" else ", within the noise"
+    return f"{winner} is chosen{how}"
+
+
+def _better(comparison: Comparison, winner: str, eligible: int) -> str:
+    """The best of all only where it is better than each, not only than the best of the others."""
+    others = [item for item in _of_metric(comparison) if winner in (item.first, item.second)]
+    sure = sum(item.verdict == ("better" if item.first == winner else "worse") for item in others)
+    if comparison.selection is None or sure >= eligible - 1:
         return f"{winner} is the best of {eligible} models"
-    if comparison.verdict == "equivalent":
-        return f"{winner} is chosen among equals"
-    return f"{winner} is chosen, within the noise"
+    return f"{winner} is better than {comparison.selection.rival}, and not surely than all"
+
+
+def _of_metric(comparison: Comparison) -> list[PairedDifference]:
+    return [item for item in comparison.differences if f"{item.algorithm}.{item.score}" == comparison.metric]
+
+
+def _can_tell(comparison: Comparison) -> str:
+    """What the catalog can tell of the winner and its rival, and what more would take; empty where it is not known."""
+    names = {comparison.winner, comparison.selection.rival if comparison.selection else None}
+    pair = next((item for item in _of_metric(comparison) if {item.first, item.second} == names), None)
+    return "" if pair is None else " ".join(power(pair)).replace("It can", "This catalog can", 1)
 
 
 def _in_order(samples: Samples, models: list[str]) -> Samples:
@@ -133,7 +163,7 @@ def _pairs(comparison: Comparison) -> list[Pairs]:
     return found
 
 
-def _bounds(items: Iterable[Mean | PairedDifference]) -> Iterable[float]:
+def _bounds(items: Iterable[Mean | PairedDifference | CategorySlice]) -> Iterable[float]:
     for item in items:
         value = item.value if isinstance(item, Mean) else item.difference
         yield from (bound for bound in (item.low, value, item.high) if bound is not None)
@@ -151,6 +181,9 @@ def _environment() -> Environment:
     environment.filters["points"] = _points
     environment.filters["signed"] = _signed
     environment.filters["duration"] = _duration
+    environment.filters["usd"] = usd
+    environment.filters["percent"] = _percent
+    environment.filters["p_value"] = _p_value
     return environment
 
 
@@ -167,3 +200,14 @@ def _duration(milliseconds: float) -> str:
     if milliseconds < 10:
         return f"{milliseconds:.1f} ms"
     return f"{milliseconds:,.0f} ms" if milliseconds < 10_000 else f"{milliseconds / 1000:,.1f} s"
+
+
+def _percent(share: float) -> str:
+    """Never 0 % or 100 % of what is only nearly that."""
+    if 0 < share < 0.001:
+        return "< 0.1 %"
+    return "> 99.9 %" if 0.999 < share < 1 else f"{100 * share:.1f} %"
+
+
+def _p_value(value: float) -> str:
+    return "< 0.001" if value < 0.001 else f"{value:.3f}"
