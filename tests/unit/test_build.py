@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import zipfile
@@ -27,10 +28,24 @@ models:
   - {name: other, model_id: n, deployment_config: {instance_type: ml.m5.xlarge}}
 algorithms: [FactualKnowledge]
 """
+SPLIT = b"""\
+pipeline: {name: demo}
+dataset: {input_data_location: x.jsonl}
+models:
+  - {name: m, model_id: m, deployment_config: {instance_type: ml.m5.xlarge}}
+algorithms: [FactualKnowledge]
+limits: {shards: 2}
+"""
 
 
 @pytest.fixture(scope="module")
 def built() -> Iterator[tuple[dict[str, Any], Any]]:
+    with _built(CONFIG) as found:
+        yield found
+
+
+@contextlib.contextmanager
+def _built(config: bytes, bucket: str = "drops") -> Iterator[tuple[dict[str, Any], Any]]:
     from assay.pipeline.build import StepSettings, build_pipeline, upsert
 
     with pytest.MonkeyPatch.context() as patch, mock_aws():
@@ -38,16 +53,16 @@ def built() -> Iterator[tuple[dict[str, Any], Any]]:
             patch.setenv(name, "x")
         patch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
         s3 = boto3.client("s3")
-        s3.create_bucket(Bucket="drops", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
+        s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
         settings = StepSettings(
-            bucket="drops",
+            bucket=bucket,
             role_arn="arn:aws:iam::123456789012:role/steps",
             image_uri="image:1",
             instance_type="ml.m5.large",
             owner="assay",
         )
         before = Path.cwd()
-        upsert(build_pipeline("assay-demo", load_config(CONFIG, "x"), settings), settings)
+        upsert(build_pipeline("assay-demo", load_config(config, "x"), settings), settings)
         assert Path.cwd() == before
         pipeline = boto3.client("sagemaker").describe_pipeline(PipelineName="assay-demo")
         yield json.loads(pipeline["PipelineDefinition"]), s3
@@ -64,6 +79,19 @@ def test_each_model_has_its_branch_and_models_of_one_endpoint_share_it(built: tu
         "deploy-other": ["preprocess"],
         "evaluate-other": ["deploy-other", "preprocess"],
         "cleanup-other": ["evaluate-other"],
+    }
+
+
+def test_a_catalog_that_is_split_is_asked_by_parallel_steps_and_scored_by_one() -> None:
+    with _built(SPLIT, "others") as (definition, _):
+        found = {step["Name"]: sorted(step.get("DependsOn", [])) for step in definition["Steps"]}
+    assert found == {
+        "preprocess": [],
+        "deploy-m": ["preprocess"],
+        "ask-m-1-of-2": ["deploy-m", "preprocess"],
+        "ask-m-2-of-2": ["deploy-m", "preprocess"],
+        "evaluate-m": ["ask-m-1-of-2", "ask-m-2-of-2", "deploy-m", "preprocess"],
+        "cleanup-m": ["evaluate-m"],
     }
 
 

@@ -266,7 +266,6 @@ NOT_YET = [
     ("ml.m5.xlarge", "[ml.m5.xlarge, ml.m5.large]", 12, "models[0].deployment_config.instance_type"),
     ("instance_type: ml.m5.xlarge\n      num_instances: 1", "serverless: {memory_mb: 2048}", 12,
      "models[0].deployment_config.serverless"),
-    (TAIL, "  shards: 2", 34, "limits.shards"),
     (TAIL, f"{TAIL}\nnotify: {{emails: [a@example.com]}}", 35, "notify"),
 ]  # fmt: skip
 
@@ -292,7 +291,7 @@ models:
   - {name: twin, provider: endpoint, endpoint_name: e, model_version: "1"}
 algorithms: [FactualKnowledge]
 selection: {metric: f1_score}
-limits: {concurrency: .nan, shards: 3}
+limits: {concurrency: .nan}
 judge: 4
 """
     assert [(fault.line, fault.key) for fault in refused(text).faults] == [
@@ -309,7 +308,6 @@ judge: 4
         (8, "models[2].model_version"),
         (10, "selection.metric"),
         (11, "limits.concurrency"),
-        (11, "limits.shards"),
         (12, "judge"),
         (12, "judge"),
     ]

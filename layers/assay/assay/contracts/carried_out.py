@@ -43,7 +43,6 @@ NOT_YET = (
     NotYet("models.*.deployment_config.instance_type", "falling back on another instance type",
            lambda value: isinstance(value, list) and len(value) > 1),
     NotYet("algorithms.*", "asking a model for log-probabilities", _asks_otherwise),
-    NotYet("limits.shards", "splitting a catalog over parallel steps"),
     NotYet("notify", "notices of a suite's own"),
     NotYet("schedule", "evaluating again by the clock"),
 )  # fmt: skip

@@ -287,7 +287,9 @@ class LimitsSection(Section):
         json_schema_extra={"unit": "endpoints"},
     )
     shards: Annotated[int, Field(ge=1, le=100)] | None = Field(
-        None, description="Parallel steps that a catalog is split over.", json_schema_extra={"unit": "steps"}
+        None,
+        description="Parallel steps that ask a model, each about a part of the catalog with a part of `concurrency`.",
+        json_schema_extra={"unit": "steps"},
     )
     budget_usd: Usd | None = Field(
         None,

@@ -89,6 +89,10 @@ class EvaluationPaths:
     def responses(self, name: str) -> str:
         return f"{self.model(name)}/responses/"
 
+    def shard(self, name: str, number: int) -> str:
+        """Where the step that asks this part of a catalog keeps responses: below those of the model."""
+        return f"{self.responses(name)}shard-{number:03d}/"
+
     def second_answers(self, name: str) -> str:
         return f"{self.model(name)}/second/"
 

@@ -40,13 +40,17 @@ class RecordIds:
         return len(self._hashes)
 
 
-def answered_ids(objects: Objects, prefix: str) -> RecordIds:
-    """Ids of the records whose last response below `prefix` is no failure; memory holds a few parts and the ids."""
+def answered_ids(objects: Objects, prefix: str, *, failures_stand: bool = False) -> RecordIds:
+    """Ids of the records whose last response below `prefix` is no failure; memory holds a few parts and the ids.
+
+    Args:
+        failures_stand: take those with a failure, too.
+    """
     keys, failed = array("q"), bytearray()
     for body in part_bodies(objects, prefix):
         for _, _, response in written_responses(body):
             keys.append(hash(response.record_id))
-            failed.append(response.failure is not None)
+            failed.append(response.failure is not None and not failures_stand)
     hashes = np.frombuffer(keys, np.int64) if keys else np.empty(0, np.int64)
     last = _last_of_each(hashes)
     return RecordIds(hashes[last][np.frombuffer(failed, np.uint8)[last] == 0])

@@ -38,11 +38,13 @@ class PartStore:
     Args:
         objects: the bucket.
         prefix: where the parts lie, ending in `/`.
+        failures_stand: whether a record whose last response is a failure counts as answered, too.
     """
 
-    def __init__(self, objects: Objects, prefix: str) -> None:
+    def __init__(self, objects: Objects, prefix: str, *, failures_stand: bool = False) -> None:
         self._objects = objects
         self._prefix = prefix
+        self._failures_stand = failures_stand
         self._next: int | None = None
 
     def append(self, responses: list[Response]) -> None:
@@ -56,11 +58,11 @@ class PartStore:
         self._next += 1
 
     def answered(self) -> Container[str]:
-        """Ids of the records that need not be asked again: those whose last response is no failure."""
+        """Ids of the records that need not be asked again: by default those whose last response is no failure."""
         # Needs numpy, which who only reads responses may go without.
         from assay.inference.kept import answered_ids
 
-        return answered_ids(self._objects, self._prefix)
+        return answered_ids(self._objects, self._prefix, failures_stand=self._failures_stand)
 
 
 def part_bodies(objects: Objects, prefix: str) -> Iterator[bytes]:

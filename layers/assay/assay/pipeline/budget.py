@@ -38,7 +38,7 @@ def allotments(config: SuiteConfig, prediction: Estimate) -> dict[str, float]:
     """What asking each model may cost, in USD by its name; nothing without a budget.
 
     Everything that the prediction names may cost as much more than predicted as the budget is larger than the
-    prediction. A model's part is that of its tokens, and of its endpoint's hours while its evaluate step runs.
+    prediction. A model's part is that of its tokens, and of its endpoint's hours while it is asked.
     """
     budget = config.limits.budget_usd
     if budget is None or prediction.known_usd <= 0:
@@ -48,7 +48,8 @@ def allotments(config: SuiteConfig, prediction: Estimate) -> dict[str, float]:
     seconds = {step.name: step.seconds for step in prediction.steps}
     found = {}
     for model in prediction.models:
-        hours = _hourly_usd(config.model(model.name), prediction.prices) * seconds[model.step] / 3600
+        asking = sum(seconds[step] for step in model.ask_steps[:1] or (model.step,))
+        hours = _hourly_usd(config.model(model.name), prediction.prices) * asking / 3600
         if model.calls and (model.name in tokens or hours > 0):
             found[model.name] = scale * (tokens.get(model.name, 0.0) + hours)
     return found

@@ -90,6 +90,14 @@ def build_pipeline(
     cleanups: dict[str, Any] = {}
     prepared = job(PREPROCESS, 3600)(steps.preprocess)(evaluation_uri)
 
+    def scored(model: PlannedModel, deployed: Any = None) -> Any:
+        seconds, shards = config.limits.evaluate_seconds + 300, len(model.ask_steps)
+        asked = [
+            job(name, seconds)(steps.ask)(evaluation_uri, model.name, shard, shards, prepared, deployed)
+            for shard, name in enumerate(model.ask_steps)
+        ]
+        return job(model.step, seconds)(steps.evaluate)(evaluation_uri, model.name, prepared, deployed, *asked)
+
     def branch(endpoint: PlannedEndpoint) -> Any:
         arguments = [evaluation_uri, endpoint.section.name, settings.owner, settings.role_arn, prepared]
         if endpoint.finetune_step is not None:
@@ -97,22 +105,12 @@ def build_pipeline(
         # Twice: it may wait for another evaluation to let the endpoint go, and then for its own to be in service. A job
         # that SageMaker ends by its time limit would fail the whole pipeline instead of one model.
         deployed = job(endpoint.deploy_step, 2 * config.limits.deploy_seconds + 300)(steps.deploy)(*arguments)
-        evaluated = [
-            job(model.step, config.limits.evaluate_seconds + 300)(steps.evaluate)(
-                evaluation_uri, model.name, prepared, deployed
-            )
-            for model in endpoint.models
-        ]
+        evaluated = [scored(model, deployed) for model in endpoint.models]
         deployments[endpoint.name] = deployed
         cleanups[endpoint.name] = job(endpoint.cleanup_step, steps.CLEANUP_SECONDS + 300)(steps.cleanup)(
             evaluation_uri, endpoint.section.name, settings.owner, *evaluated
         )
         return cleanups[endpoint.name]
-
-    def scored(model: PlannedModel) -> Any:
-        return job(model.step, config.limits.evaluate_seconds + 300)(steps.evaluate)(
-            evaluation_uri, model.name, prepared, None
-        )
 
     outputs = [*map(branch, plan(config)), *map(scored, plan_given(config))]
     for after, before in followed(lanes).items():

@@ -67,7 +67,7 @@ class PredictedStep:
     """One pipeline step.
 
     Attributes:
-        kind: preprocess, finetune, deploy, evaluate or cleanup.
+        kind: preprocess, finetune, deploy, ask, evaluate or cleanup.
         after: steps that end before it starts.
         begins: seconds after the pipeline's start.
         seconds: how long it runs, its job's start included.
@@ -95,6 +95,7 @@ class PredictedModel:
         output_limit_from: where that longest answer is from, `config`, `assumption` or `catalog`.
         latency_seconds: one call.
         latency_from: the evaluation id that it was measured in, `assumption` or `catalog`.
+        ask_steps: the steps that ask it before `step` scores it, where the catalog is split.
     """
 
     name: str
@@ -106,6 +107,7 @@ class PredictedModel:
     output_limit_from: str
     latency_seconds: float
     latency_from: str
+    ask_steps: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -254,12 +256,12 @@ def estimate(
     prices = prices.overridden(config.pricing)
     asked = _asked(config, work.records)
     called = tuple(
-        _model(config.model(model.name), endpoint.name, model.step, work, asked, measured or {}, given)
+        _model(config.model(model.name), endpoint.name, model, work, asked, measured or {}, given)
         for endpoint in plan(config)
         for model in endpoint.models
     )
     models = called + tuple(
-        _model(config.model(model.name), None, model.step, work, asked, measured or {}, given)
+        _model(config.model(model.name), None, model, work, asked, measured or {}, given)
         if config.model(model.name).is_asked
         else _not_called(model)
         for model in plan_given(config)
@@ -314,7 +316,7 @@ def plan_lanes(
             continue
         latencies = [measured[item.name].seconds for item in endpoint.models if measured and item.name in measured]
         latencies += [given.latency_seconds] * (len(latencies) < len(endpoint.models))
-        calls = _call_seconds(max(latencies), asked, config.limits.concurrency, given)
+        calls = _call_seconds(max(latencies), asked, config.limits.concurrency) + asked * given.scoring_seconds
         branches.append(
             Branch(
                 name=endpoint.name,
@@ -348,7 +350,7 @@ def _not_called(model: PlannedModel) -> PredictedModel:
 def _model(
     section: ModelSection,
     endpoint: str | None,
-    step: str,
+    planned: PlannedModel,
     work: Workload,
     asked: int,
     measured: Mapping[str, Measured],
@@ -360,7 +362,8 @@ def _model(
     return PredictedModel(
         name=section.name,
         endpoint=endpoint,
-        step=step,
+        step=planned.step,
+        ask_steps=planned.ask_steps,
         calls=asked,
         input_tokens=math.ceil(work.characters[section.name] * share / given.characters_per_token),
         output_tokens_at_most=asked * (given.output_tokens if longest is None else longest),
@@ -392,7 +395,10 @@ def _steps(
         seconds[endpoint.deploy_step] = ("deploy", given.existing_seconds if exists else given.deploy_seconds)
         seconds[endpoint.cleanup_step] = ("cleanup", given.cleanup_seconds)
     for name, model in models.items():
-        seconds[name] = ("evaluate", _evaluate_seconds(model, asked, config.limits.concurrency, given))
+        calls = _call_seconds(model.latency_seconds, model.calls, config.limits.concurrency)
+        scoring = asked * given.scoring_seconds
+        seconds[name] = ("evaluate", scoring if model.ask_steps else calls + scoring)
+        seconds |= dict.fromkeys(model.ask_steps, ("ask", calls))
     ends: dict[str, float] = {}
     steps: list[PredictedStep] = []
     for name, after in dependencies(config, [lane.endpoints for lane in lanes]).items():
@@ -403,15 +409,9 @@ def _steps(
     return tuple(steps)
 
 
-def _evaluate_seconds(model: PredictedModel, asked: int, concurrency: int, given: Assumptions) -> float:
-    if model.calls == 0:
-        return asked * given.scoring_seconds
-    return _call_seconds(model.latency_seconds, asked, concurrency, given)
-
-
-def _call_seconds(latency_seconds: float, asked: int, concurrency: int, given: Assumptions) -> float:
-    """Calls in rounds of `concurrency`, then scoring."""
-    return math.ceil(asked / concurrency) * latency_seconds + asked * given.scoring_seconds
+def _call_seconds(latency_seconds: float, calls: int, concurrency: int) -> float:
+    """Calls in rounds of `concurrency`; steps that share the work share that too."""
+    return math.ceil(calls / concurrency) * latency_seconds
 
 
 def _endpoint(lane: int | None, planned: PlannedEndpoint, steps: Mapping[str, PredictedStep]) -> PredictedEndpoint:

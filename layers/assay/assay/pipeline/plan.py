@@ -15,10 +15,16 @@ PREPROCESS = "preprocess"
 
 @dataclass(frozen=True)
 class PlannedModel:
-    """One model's evaluation."""
+    """One model's evaluation.
+
+    Attributes:
+        step: scores it, and asks it what no other step has.
+        ask_steps: ask it, each a part of the catalog, at the same time; none where the catalog is not split.
+    """
 
     name: str
     step: str
+    ask_steps: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -58,7 +64,7 @@ def plan(config: SuiteConfig) -> tuple[PlannedEndpoint, ...]:
     for model in config.models:
         if model.has_endpoint:
             grouped.setdefault(model.endpoint_group, []).append(model)
-    steps = _evaluate_steps(config)
+    steps = _evaluations(config)
     slug = _Slugs()
     endpoints = []
     for name, models in grouped.items():
@@ -71,7 +77,7 @@ def plan(config: SuiteConfig) -> tuple[PlannedEndpoint, ...]:
                 deploy_step=f"deploy-{key}",
                 cleanup_step=f"cleanup-{key}",
                 awaits_decision=models[0].deployment_config is not None and config.limits.keep_winner_hours is not None,
-                models=tuple(PlannedModel(model.name, steps[model.name]) for model in models),
+                models=tuple(steps[model.name] for model in models),
             )
         )
     return tuple(endpoints)
@@ -79,8 +85,8 @@ def plan(config: SuiteConfig) -> tuple[PlannedEndpoint, ...]:
 
 def plan_given(config: SuiteConfig) -> tuple[PlannedModel, ...]:
     """The models with nothing to deploy or to clean up: a service answers for them, or the catalog does."""
-    steps = _evaluate_steps(config)
-    return tuple(PlannedModel(model.name, steps[model.name]) for model in config.models if not model.has_endpoint)
+    steps = _evaluations(config)
+    return tuple(steps[model.name] for model in config.models if not model.has_endpoint)
 
 
 def dependencies(config: SuiteConfig, lanes: Iterable[Sequence[str]] = ()) -> dict[str, tuple[str, ...]]:
@@ -102,11 +108,15 @@ def dependencies(config: SuiteConfig, lanes: Iterable[Sequence[str]] = ()) -> di
         else:
             waits[endpoint.deploy_step] = (PREPROCESS, *lane)
         for model in endpoint.models:
-            waits[model.step] = (endpoint.deploy_step, PREPROCESS)
+            waits |= _evaluation(model, (endpoint.deploy_step, PREPROCESS))
         waits[endpoint.cleanup_step] = tuple(model.step for model in endpoint.models)
     for model in plan_given(config):
-        waits[model.step] = (PREPROCESS,)
+        waits |= _evaluation(model, (PREPROCESS,))
     return waits
+
+
+def _evaluation(model: PlannedModel, after: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
+    return {**dict.fromkeys(model.ask_steps, after), model.step: (*model.ask_steps, *after)}
 
 
 def followed(lanes: Iterable[Sequence[str]]) -> dict[str, str]:
@@ -137,9 +147,16 @@ def endpoint_name(config: SuiteConfig, model: ModelSection, evaluation_id: str) 
     return f"{stem}-{hashlib.sha256(model.endpoint_group.encode()).hexdigest()[:8]}-{evaluation_id[:12]}"
 
 
-def _evaluate_steps(config: SuiteConfig) -> dict[str, str]:
+def _evaluations(config: SuiteConfig) -> dict[str, PlannedModel]:
     slug = _Slugs()
-    return {model.name: f"evaluate-{slug.of(model.name)}" for model in config.models}
+    shards = config.limits.shards or 1
+    found = {}
+    for model in config.models:
+        key = slug.of(model.name)
+        split = range(1, shards + 1) if model.is_asked and shards > 1 else ()
+        asking = tuple(f"ask-{key}-{number}-of-{shards}" for number in split)
+        found[model.name] = PlannedModel(model.name, f"evaluate-{key}", asking)
+    return found
 
 
 class _Slugs:

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import math
 import random
 import tempfile
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from functools import partial
+from itertools import islice
 from typing import TYPE_CHECKING, Any, NotRequired, TypedDict
 
 from assay.contracts.config import ModelSection, SuiteConfig, load_config
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from assay.inference.judge import Judge, JudgementStore
     from assay.inference.model import Model
     from assay.inference.runner import AskSummary
+    from assay.inference.store import PartStore
     from assay.pipeline.judging import Judging
     from assay.pipeline.second_asking import Ask
     from assay.pipeline.workfiles import Workfiles
@@ -67,6 +70,17 @@ class Deployed(TypedDict):
     seconds: NotRequired[float]
     training: dict[str, Any] | None
     failure: dict[str, str] | None
+
+
+class Asked(TypedDict):
+    """Result of `ask`; the responses lie in S3.
+
+    Attributes:
+        wall_seconds: how long asking took; None when the model could not be asked at all.
+    """
+
+    shard: int
+    wall_seconds: float | None
 
 
 class Evaluated(TypedDict):
@@ -232,10 +246,39 @@ def _keep_served(paths: EvaluationPaths, storage: Storage, endpoint: str, traini
         storage.write(paths.endpoint(endpoint), served.model_dump_json(indent=1).encode(), "application/json")
 
 
-def evaluate(evaluation_uri: str, model_name: str, prepared: Prepared, deployed: Deployed | None) -> Evaluated:
+def ask(
+    evaluation_uri: str, model_name: str, shard: int, shards: int, prepared: Prepared, deployed: Deployed | None
+) -> Asked:
+    """Ask the model one part of the catalog: the shard-th of so many, counted from 0, all of about the same size."""
+    from assay.inference.errors import NotConnectedError
+    from assay.inference.store import PartStore
+    from assay.pipeline.workfiles import Workfiles
+
+    paths, storage, manifest, config = _open(evaluation_uri)
+    asked: Asked = {"shard": shard, "wall_seconds": None}
+    if deployed is not None and deployed["failure"] is not None:
+        return asked
+    try:
+        prefix = paths.shard(model_name, shard)
+        asking = _asking(storage, config, config.model(model_name), deployed, manifest, [prefix], shards)
+    except NotConnectedError as error:  # `evaluate` makes it the model's failure
+        logger.warning("model %s cannot be asked: %s", model_name, error)
+        return asked
+    first, end = (prepared["records"] * number // shards for number in (shard, shard + 1))
+    with Workfiles(storage, paths.catalog) as files:
+        started = time.monotonic()
+        asking(islice(files.records(), first, end), PartStore(storage, prefix))
+        asked["wall_seconds"] = time.monotonic() - started
+    return asked
+
+
+def evaluate(
+    evaluation_uri: str, model_name: str, prepared: Prepared, deployed: Deployed | None, *asked: Asked
+) -> Evaluated:
     """Ask the model every record that it has not answered yet, score the responses, and write the outcome.
 
     Of a model that is not asked the catalog has the responses. `deployed` is None for one that needs no endpoint.
+    Where steps before this one asked, only records that they left without any response are asked here.
     """
     paths, storage, manifest, config = _open(evaluation_uri)
     if not config.model(model_name).is_asked:
@@ -251,7 +294,7 @@ def evaluate(evaluation_uri: str, model_name: str, prepared: Prepared, deployed:
             failure=Failure(kind=failure["kind"], reason=failure["reason"]),
         )
     else:
-        outcome = _ask_and_score(paths, storage, config, config.model(model_name), deployed, prepared, manifest)
+        outcome = _ask_and_score(paths, storage, config, config.model(model_name), deployed, prepared, manifest, asked)
     if deployed is not None and deployed["training"] is not None:
         outcome = outcome.model_copy(update={"training": Training.model_validate(deployed["training"])})
     storage.write(paths.outcome(model_name), outcome.model_dump_json(indent=1).encode(), "application/json")
@@ -366,6 +409,56 @@ def _create(name: str, model: ModelSection, tags: list[dict[str, str]], role_arn
         raise EndpointFailedError(f"{type(error).__name__}: {error}") from error
 
 
+def _asking(
+    storage: Any,
+    config: SuiteConfig,
+    model: ModelSection,
+    deployed: Deployed | None,
+    manifest: Manifest,
+    prefixes: Iterable[str],
+    shards: int = 1,
+) -> Callable[[Iterable[Record], PartStore], None]:
+    """What asks the model about records and keeps the responses, with one of so many parts of its limits.
+
+    Args:
+        prefixes: where responses lie that count against the budget.
+
+    Raises:
+        NotConnectedError: the model cannot be asked at all.
+    """
+    from assay.aws.providers import Connection, connect
+    from assay.contracts.prices import bundled_prices
+    from assay.inference.budget import Budget
+    from assay.inference.prompts import render_prompt
+    from assay.inference.runner import ask_all
+    from assay.inference.store import spent_usd
+    from assay.pipeline.budget import tariff_of
+
+    endpoint = None if deployed is None else deployed["endpoint_name"]
+    limits = config.limits.model_copy(update={"concurrency": math.ceil(config.limits.concurrency / shards)})
+    asked = connect(model, Connection(limits.concurrency, limits.request_seconds, endpoint))
+    template = model.evaluation_config.prompt_template
+    tariff = tariff_of(config, model, bundled_prices())
+    allotment = manifest.allotments.get(model.name)
+    budget = None
+    if tariff is not None and allotment is not None:
+        spent = sum(spent_usd(storage, prefix, tariff) for prefix in prefixes)
+        budget = Budget(allotment / shards, tariff, spent)
+
+    def ask(records: Iterable[Record], store: PartStore) -> None:
+        ask_all(
+            records,
+            model=asked,
+            prompt_of=lambda record: render_prompt(template, record),
+            store=store,
+            limits=limits,
+            tariff=tariff,
+            budget=budget,
+        )
+
+    return ask
+
+
 def _ask_and_score(
     paths: EvaluationPaths,
     storage: Any,
@@ -374,48 +467,29 @@ def _ask_and_score(
     deployed: Deployed | None,
     prepared: Prepared,
     manifest: Manifest,
+    before: Sequence[Asked],
 ) -> ModelOutcome:
-    from assay.aws.providers import Connection, connect
-    from assay.contracts.prices import bundled_prices
-    from assay.inference.budget import Budget
     from assay.inference.errors import NotConnectedError
-    from assay.inference.prompts import render_prompt
-    from assay.inference.runner import ask_all
-    from assay.inference.store import PartStore, spent_usd
-    from assay.pipeline.budget import tariff_of
+    from assay.inference.store import PartStore
     from assay.pipeline.workfiles import Workfiles
 
-    endpoint = None if deployed is None else deployed["endpoint_name"]
     try:
-        asked = connect(model, Connection(config.limits.concurrency, config.limits.request_seconds, endpoint))
+        prefixes = (paths.responses(model.name), paths.second_answers(model.name))
+        asking = _asking(storage, config, model, deployed, manifest, prefixes)
     except NotConnectedError as error:
         logger.warning("model %s cannot be asked: %s", model.name, error)
         failure = Failure(kind="NotConnected", reason=str(error))
         return ModelOutcome(model=model.name, status="failed", records=prepared["records"], failure=failure)
-    template = model.evaluation_config.prompt_template
-    tariff = tariff_of(config, model, bundled_prices())
-    allotment = manifest.allotments.get(model.name)
-    budget = None
-    if tariff is not None and allotment is not None:
-        prefixes = (paths.responses(model.name), paths.second_answers(model.name))
-        budget = Budget(allotment, tariff, sum(spent_usd(storage, prefix, tariff) for prefix in prefixes))
-
-    def ask(records: Iterable[Record], prefix: str) -> None:
-        ask_all(
-            records,
-            model=asked,
-            prompt_of=lambda record: render_prompt(template, record),
-            store=PartStore(storage, prefix),
-            limits=config.limits,
-            tariff=tariff,
-            budget=budget,
-        )
-
+    walls = [asked["wall_seconds"] for asked in before if asked["wall_seconds"] is not None]
     with Workfiles(storage, paths.catalog) as files:
         started = time.monotonic()
-        ask(files.records(), paths.responses(model.name))
-        wall_seconds = time.monotonic() - started
-        return _scored(paths, storage, config, model.name, files, deployed, wall_seconds, ask)
+        asking(files.records(), PartStore(storage, paths.responses(model.name), failures_stand=bool(before)))
+        wall_seconds = max(walls, default=0.0) + time.monotonic() - started
+
+        def again(records: Iterable[Record], prefix: str) -> None:
+            asking(records, PartStore(storage, prefix))
+
+        return _scored(paths, storage, config, model.name, files, deployed, wall_seconds, again)
 
 
 def _score_given(paths: EvaluationPaths, storage: Any, config: SuiteConfig, model_name: str) -> ModelOutcome:
