@@ -16,11 +16,13 @@ from assay.contracts.carried_out import NOT_YET
 from assay.contracts.config import SuiteConfig
 from assay.contracts.section import spellings
 from tools.algorithms_page import algorithms_page
+from tools.scenarios_page import scenarios_page
 
 ROOT = Path(__file__).resolve().parent.parent
 SCHEMA = ROOT / "docs" / "schema" / "config.v1.schema.json"
 REFERENCE = ROOT / "docs" / "config-reference.md"
 ALGORITHMS_PAGE = ROOT / "docs" / "algorithms.md"
+SCENARIOS_PAGE = ROOT / "docs" / "scenarios.md"
 
 HEAD = """\
 # Config reference
@@ -53,6 +55,7 @@ def documents() -> dict[Path, str]:
         SCHEMA: json.dumps(schema(), indent=1, ensure_ascii=False) + "\n",
         REFERENCE: reference(),
         ALGORITHMS_PAGE: algorithms_page(),
+        SCENARIOS_PAGE: scenarios_page(),
     }
 
 

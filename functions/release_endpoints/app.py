@@ -11,6 +11,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from assay.aws import runtime
 from assay.aws.endpoints import Endpoints
 from assay.aws.evaluation_files import EvaluationFiles
+from assay.aws.training_jobs import stop_training_jobs
 from assay.contracts.conclusion import EvaluationReference, ReleasedEndpoints
 from assay.pipeline.release import release_all
 
@@ -24,14 +25,16 @@ metrics = Metrics()
 @metrics.log_metrics
 @logger.inject_lambda_context(clear_state=True)
 def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Release every endpoint that the evaluation created, and answer which those were."""
+    """Release every endpoint that the evaluation created, stop its training jobs, and answer which those were."""
     request = EvaluationReference.model_validate(event)
     config = EvaluationFiles(request.paths).config()
+    stopped = stop_training_jobs(config, request.evaluation_id)
     seconds = max(0.0, context.get_remaining_time_in_millis() / 1000 - RESERVED_SECONDS)
     results = release_all(config, request.evaluation_id, Endpoints(runtime.owner()), seconds=seconds)
     answer = ReleasedEndpoints(
         released=[item.endpoint_name for item in results if item.released],
         left={item.endpoint_name: item.reason for item in results if not item.released},
+        stopped_training_jobs=stopped,
     )
     metrics.add_metric("EndpointsReleased", MetricUnit.Count, len(answer.released))
     logger.info(
@@ -40,5 +43,6 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, A
         suite=request.suite,
         released=answer.released,
         left=answer.left,
+        stopped_training_jobs=answer.stopped_training_jobs,
     )
     return answer.model_dump(mode="json")

@@ -9,12 +9,14 @@ from typing import Any
 
 import boto3
 import pytest
+from botocore.exceptions import ClientError
 from moto import mock_aws
 from moto.core import DEFAULT_ACCOUNT_ID
 from moto.sagemaker.models import sagemaker_backends
 from pydantic import ValidationError
 
 from assay.aws import jumpstart
+from assay.aws.training_jobs import stop_training_jobs
 from assay.contracts.config import ModelSection, SuiteConfig
 from assay.contracts.contenders import dump_config
 from assay.contracts.evaluation import EvaluationPaths
@@ -272,3 +274,35 @@ def test_an_endpoint_of_somebody_else_is_not_taken_for_the_tuned_model(sagemaker
     deployed = steps.deploy(uri, "tuned", "assay", ROLE, {"records": 1}, finetuned)
     assert deployed["failure"] is not None
     assert "cannot serve the fine-tuned model" in deployed["failure"]["reason"]
+
+
+class Jobs:
+    """Training jobs by name and status, as the API tells of them; moto has no way to stop one."""
+
+    def __init__(self, **jobs: str) -> None:
+        self.jobs = {name.replace("_", "-"): status for name, status in jobs.items()}
+
+    def describe_training_job(self, **request: str) -> dict[str, str]:
+        name = request["TrainingJobName"]
+        if name not in self.jobs:
+            raise ClientError({"Error": {"Code": "ValidationException", "Message": "not found"}}, "DescribeTrainingJob")
+        return {"TrainingJobStatus": self.jobs[name]}
+
+    def stop_training_job(self, **request: str) -> None:
+        self.jobs[request["TrainingJobName"]] = "Stopping"
+
+
+@pytest.mark.parametrize(("status", "stopped"), [("InProgress", [JOB]), ("Completed", []), ("Stopping", [])])
+def test_a_training_job_that_nobody_waits_for_is_stopped(status: str, stopped: list[str]) -> None:
+    config = SuiteConfig.model_validate(
+        {
+            "pipeline": {"name": "suite"},
+            "dataset": {"input_data_location": "x.jsonl"},
+            "models": [model().model_dump(exclude_defaults=True), model().model_dump(exclude_defaults=True)
+                       | {"name": "other"}],
+            "algorithms": ["FactualKnowledge"],
+        }
+    )  # fmt: skip
+    jobs = Jobs(**{JOB: status, "theirs": "InProgress"})
+    assert stop_training_jobs(config, "0123456789abcdef", jobs) == stopped
+    assert jobs.jobs["theirs"] == "InProgress"

@@ -69,7 +69,9 @@ class ReleasedEndpoints(Contract):
     Attributes:
         released: names of the endpoints that were deleted.
         left: why each other endpoint of the config was not.
+        stopped_training_jobs: names of the training jobs that still ran.
     """
 
     released: list[str]
     left: dict[str, str]
+    stopped_training_jobs: list[str] = Field(default_factory=list)
