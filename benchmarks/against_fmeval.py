@@ -103,7 +103,7 @@ def with_fmeval(records: int) -> dict[str, float]:
 
     class Sleeping(ModelRunner):  # type: ignore[misc]
         def __init__(self) -> None:
-            super().__init__(content_template='{"inputs": $prompt}')
+            super().__init__(content_template='{"inputs": $prompt}', output="generated_text")
 
         def predict(self, prompt: str) -> tuple[str | None, float | None]:  # noqa: ARG002 - fmeval's protocol
             time.sleep(LATENCY_SECONDS)
