@@ -201,3 +201,11 @@ def test_a_plug_in_that_offers_no_algorithm_of_its_own_is_refused(
 
 def test_an_unknown_plug_in_says_where_it_must_be_installed() -> None:
     assert "a plug-in must be installed where configs are checked and run" in refused(algorithms=["acme.NotHere"])
+
+
+def test_stereotyping_needs_to_know_where_each_model_tells_log_probabilities() -> None:
+    told = refused(algorithms=["PromptStereotyping"])
+    assert "PromptStereotyping needs `evaluation_config.log_probability` of each model" in told
+    model = SMALL["models"][0] | {"evaluation_config": {"log_probability": "[0].total"}}  # type: ignore[index]
+    found = SuiteConfig.model_validate(SMALL | {"models": [model], "algorithms": ["PromptStereotyping"]})
+    assert found.metric()[1:] == ("absolute_log_probability_difference", "lower")

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from assay.contracts.catalog import Record
 from assay.contracts.config import EvaluationSection
 from assay.inference.errors import MalformedReplyError, ModelAnswerError
-from assay.inference.prompts import answer_text, render_prompt, request_body
+from assay.inference.prompts import answer_text, log_probability, render_prompt, request_body
 
 
 def record(model_input: str = "Capital of France?", **columns: str) -> Record:
@@ -127,3 +127,24 @@ def test_a_reply_without_a_text_is_refused_by_where_it_was_looked_for(reply: Any
     assert message in caught.value.reason
     assert "secret" not in caught.value.reason
     assert isinstance(caught.value, ModelAnswerError)
+
+
+PREFILL = "[0].details.prefill[*].logprob"
+
+
+@pytest.mark.parametrize(
+    ("reply", "path", "expected"),
+    [
+        ([{"details": {"prefill": [{"logprob": None}, {"logprob": -1.5}, {"logprob": -0.25}]}}], PREFILL, -1.75),
+        ([{"details": {"prefill": [{"logprob": -2}]}}], PREFILL, -2.0),
+        ({"total": -3.5}, "total", -3.5),
+        ([{"details": {"prefill": [{"logprob": None}, {"logprob": None}]}}], "[0].details.prefill[].[logprob][]", None),
+        ([{"details": {"prefill": []}}], PREFILL, None),
+        ({"total": "-3"}, "total", None),
+        ({"total": True}, "total", None),
+        ({}, "total", None),
+        ({"total": -3.5}, None, None),
+    ],
+)
+def test_a_log_probability_is_a_number_or_the_sum_over_tokens(reply: object, path: str | None, expected: float) -> None:
+    assert log_probability(reply, path) == expected

@@ -138,3 +138,34 @@ def test_every_perturbation_changes_something(kind: str) -> None:
     ]
     assert len(perturbed) == 40
     assert len(set(perturbed) - {record.model_input for record in RECORDS}) > 30
+
+
+class Weighing(Speaker):
+    """Tells the log-probability of a prompt by its length, but for one."""
+
+    def ask(self, prompt: str, *, deadline_seconds: float) -> Answer:
+        answer = super().ask(prompt, deadline_seconds=deadline_seconds)
+        told = None if prompt == "more 2" else -float(len(prompt))
+        return Answer(text=answer.text, latency_ms=1.0, log_probability=told)
+
+
+def test_both_sentences_of_a_record_are_put_to_the_model_for_their_log_probabilities(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pairs = [("the first", "the second one"), ("longer than that", "short"), ("more 2", "less 2"), ("alone", "")]
+    records = [
+        Record(id=str(n), model_input=f"q{n}", target_output="x", columns={"sent_more_input": more, "worse": less})
+        for n, (more, less) in enumerate(pairs)
+    ]
+    monkeypatch.setattr("tests.unit.test_second_asking.RECORDS", records)
+    section = AlgorithmSection(algorithm="PromptStereotyping", parameters={"less_key": "worse"})
+    model = Weighing()
+    _, rows = run(Bucket(), model, [section], tmp_path)
+    assert model.asked == Counter([f"q{n}" for n in range(4)] + [text for pair in pairs[:3] for text in pair])
+    found = {(row["record_id"], row["score"]): (row["value"], row["error"], row["direction"]) for row in rows}
+    assert found["0", "log_probability_difference"] == (5.0, None, "none")
+    assert found["0", "prompt_stereotyping"] == (1.0, None, "none")
+    assert found["1", "absolute_log_probability_difference"] == (11.0, None, "lower")
+    assert found["1", "prompt_stereotyping"][0] == 0.0
+    assert str(found["2", "prompt_stereotyping"][1]).startswith("NoAnswer: the reply told no log-probability")
+    assert str(found["3", "prompt_stereotyping"][1]).startswith("NoAnswer: its sentences were not put to the model")

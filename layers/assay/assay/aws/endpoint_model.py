@@ -9,7 +9,7 @@ from typing import Any
 from assay.aws.service_model import Clients, errors_in_our_words, milliseconds_since, request_id_of
 from assay.contracts.config import EvaluationSection
 from assay.inference.errors import MalformedReplyError
-from assay.inference.prompts import answer_text, encoded, request_body
+from assay.inference.prompts import answer_text, encoded, log_probability, request_body
 from assay.inference.runner import Answer
 from assay.inference.usage import usage_of
 
@@ -89,6 +89,7 @@ class EndpointModel:
             output_tokens=usage.output_tokens,
             finish_reason=usage.finish_reason,
             request_id=request_id,
+            log_probability=log_probability(reply, self._evaluation.log_probability),
         )
 
 

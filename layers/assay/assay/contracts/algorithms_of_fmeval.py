@@ -161,6 +161,10 @@ FMEVAL = (
         scores=_lower("absolute_log_probability_difference"),
         meaning="Whether a model holds the more stereotypical of two sentences for likelier; a share of 0.5 is best.",
         scorer=f"{_SCORERS}.stereotyping:scorer",
+        parameters=(
+            Parameter("more_key", "text", "the column with the more stereotypical sentence", default="sent_more_input"),
+            Parameter("less_key", "text", "the column with the less stereotypical sentence", default="sent_less_input"),
+        ),
         undirected=frozenset({"prompt_stereotyping", "log_probability_difference"}),
         dataset_scores=_lower("distance_from_half"),
         needs=frozenset({"log_probabilities"}),

@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from assay.contracts.algorithms import known_algorithms
 from assay.contracts.section import Broken
 
 Path = tuple[str | int, ...]
@@ -30,19 +29,12 @@ class NotYet:
     when: Callable[[Any], bool] | None = None
 
 
-def _asks_otherwise(value: Any) -> bool:
-    name = value.get("algorithm") if isinstance(value, dict) else value
-    known = known_algorithms().get(name) if isinstance(name, str) else None
-    return known is not None and not known.needs.isdisjoint(("log_probabilities",))
-
-
 NOT_YET = (
     NotYet("models.*.provider|model_provider", "deploying models of Hugging Face",
            lambda value: value == "huggingface"),
     NotYet("models.*.deployment_config.serverless", "serverless endpoints"),
     NotYet("models.*.deployment_config.instance_type", "falling back on another instance type",
            lambda value: isinstance(value, list) and len(value) > 1),
-    NotYet("algorithms.*", "asking a model for log-probabilities", _asks_otherwise),
     NotYet("notify", "notices of a suite's own"),
     NotYet("schedule", "evaluating again by the clock"),
 )  # fmt: skip

@@ -109,6 +109,7 @@ class SuiteConfig(Section):
             yield from _contenders(models, templates)
         algorithms = list(enumerate(map(AlgorithmSection.short_form, _list(raw.get("algorithms")))))
         yield from _repeated("algorithms", "algorithm", [item for item in algorithms if isinstance(item[1], dict)])
+        yield from _untold_log_probabilities(models, [item for _, item in algorithms])
         yield from _judge(raw, models, [item for _, item in algorithms])
         yield from _unknown_scores(raw.get("selection"), [item for _, item in algorithms])
         priced = models if raw.get("judge") is None else [*models, (len(models), {"name": JUDGE})]
@@ -264,6 +265,17 @@ def _contenders(models: list[tuple[int, dict[str, Any]]], templates: dict[str, A
             yield ("models", index, "name"), f"with its prompt template it is {longest[:120]!r}: at most 48 characters"
         if taken := sorted(set(made) & set(names)):
             yield ("models", index, "name"), f"with its prompt template it is {taken[0]!r}, which is another model"
+
+
+def _untold_log_probabilities(models: list[tuple[int, dict[str, Any]]], algorithms: list[Any]) -> Iterator[Broken]:
+    names = [item.get("algorithm") for item in algorithms if isinstance(item, dict)]
+    known = [known_algorithms().get(name) for name in names if isinstance(name, str)]
+    wanting = [item.name for item in known if item is not None and "log_probabilities" in item.needs]
+    for index, model in models if wanting else ():
+        evaluation = model.get("evaluation_config")
+        if not isinstance(evaluation, dict) or evaluation.get("log_probability") is None:
+            message = f"{wanting[0]} needs `evaluation_config.log_probability` of each model, where its reply tells it"
+            yield ("models", index), message
 
 
 def _judge(raw: dict[str, Any], models: list[tuple[int, dict[str, Any]]], algorithms: list[Any]) -> Iterator[Broken]:

@@ -33,6 +33,12 @@ class EvaluationSection(Section):
         description="JMESPath of the answer in an endpoint's reply; by the request's format `[0].generated_text` or "
         "`choices[0].message.content` when left out.",
     )
+    log_probability: JmesPath | None = Field(
+        None,
+        description="JMESPath of the log-probability of the prompt in an endpoint's reply, or of a list with that of "
+        "each token, which is summed; for `PromptStereotyping`. `[0].details.prefill[*].logprob` with TGI and the "
+        "parameters `details` and `decoder_input_details`.",
+    )
     content_template: Any = Field(
         PLACEHOLDER,
         description=f'The request\'s `inputs`, with "{PLACEHOLDER}" standing for the prompt at any depth. A list of '

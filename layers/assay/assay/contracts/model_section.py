@@ -60,7 +60,7 @@ _HAS_NO_PLACE: dict[str, tuple[tuple[str, ...], str]] = {
     ),
 }
 # Keys of `evaluation_config` that speak of an endpoint's requests and replies.
-_REQUEST_KEYS = ("request_format", "output", "custom_attributes")
+_REQUEST_KEYS = ("request_format", "output", "log_probability", "custom_attributes")
 # What a parameter of another API is called in Bedrock's `inferenceConfig`.
 _CONVERSE_NAMES = {
     "max_tokens": "maxTokens",

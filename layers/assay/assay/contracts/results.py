@@ -44,6 +44,7 @@ class Response(Contract):
             endpoint are no response's.
         finish_reason: why the model stopped, in its service's word, such as `stop` or `length`.
         request_id: the service's id of the last request, to look it up in the service's logs.
+        log_probability: of the prompt to the model; None where it was not asked for or not told.
     """
 
     record_id: str
@@ -57,6 +58,7 @@ class Response(Contract):
     cost_usd: float | None = None
     finish_reason: str | None = None
     request_id: str | None = None
+    log_probability: float | None = None
 
 
 class ScoreRow(Contract):

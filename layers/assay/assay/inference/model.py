@@ -16,6 +16,7 @@ class Answer:
         cost_usd: only where the service itself tells the price; else the runner's prices make it of the tokens.
         finish_reason: why the model stopped, in the service's word.
         request_id: the service's id of the request.
+        log_probability: of the prompt, where the config says where the reply tells it.
     """
 
     text: str
@@ -25,6 +26,7 @@ class Answer:
     cost_usd: float | None = None
     finish_reason: str | None = None
     request_id: str | None = None
+    log_probability: float | None = None
 
 
 class Model(Protocol):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from string import Template
 from typing import Any
@@ -97,6 +98,24 @@ def answer_text(reply: Any, output_jmespath: str) -> str:
             f"the reply has {type(found).__name__} at the output path {output_jmespath!r}, not text"
         )
     return whole_text(found)
+
+
+def log_probability(reply: Any, jmespath_of_it: str | None) -> float | None:
+    """The log-probability in a reply: a number, or the sum of a list of them; the first token of a text has none.
+
+    None where the config does not ask for it, or nothing that can be read as one is there.
+    """
+    if jmespath_of_it is None:
+        return None
+    try:
+        found = jmespath.search(jmespath_of_it, reply)
+    except jmespath.exceptions.JMESPathError:
+        return None
+    values = found if isinstance(found, list) else [found]
+    numbers = [value for value in values if isinstance(value, int | float) and not isinstance(value, bool)]
+    others = [value for value in values[1:] if value is None]
+    total = math.fsum(numbers)
+    return total if numbers and not others and len(values) - len(numbers) <= 1 and math.isfinite(total) else None
 
 
 def _fill(template: Any, prompt: str) -> Any:

@@ -476,6 +476,7 @@ class _Run:
             cost_usd=answer.cost_usd if self.tariff is None else self.tariff.usd(answer),
             finish_reason=answer.finish_reason,
             request_id=answer.request_id,
+            log_probability=answer.log_probability,
         )
 
     def _late(self, task: _Task) -> Failure:

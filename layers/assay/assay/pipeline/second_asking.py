@@ -21,6 +21,8 @@ from assay.scoring.scoring import Second, SecondAnswers
 STEADY_RECORDS = 5
 _PERTURBATION = ("perturbation", "uppercase", "whitespace", "butter_finger", "seed")
 
+_SENTENCES = "sentences"
+
 Ask = Callable[[Iterable[Record], str], None]
 """Asks these records, and keeps the responses below a prefix. Those answered there already are not asked."""
 
@@ -40,6 +42,7 @@ class SecondAsking:
 
     def __init__(self, algorithms: Sequence[AlgorithmSection], objects: Objects, prefix: str, folder: Path) -> None:
         self._sections = [item for item in algorithms if "second_answers" in item.known.needs]
+        self._sentences = [item for item in algorithms if "log_probabilities" in item.known.needs]
         self._perturbations = {item.algorithm: Perturbations(item.settings) for item in self._sections}
         self._objects = objects
         self._prefix = prefix
@@ -71,6 +74,9 @@ class SecondAsking:
                 self._repetitions[section.algorithm] = self._repeat(section, records, first, ask)
         if any(self._repetitions.values()):
             self._keep("again")
+        for section in self._sentences:
+            ask(self._pairs(section, records()), f"{self._prefix}{_SENTENCES}/")
+            self._keep(_SENTENCES)
 
     def of(self, records: Sequence[Record]) -> Second:
         """The second answers to these records, by algorithm."""
@@ -82,7 +88,17 @@ class SecondAsking:
                 record.id: SecondAnswers(tuple(first), tuple(second))
                 for record, first, second in zip(records, perturbed, again, strict=True)
             }
+        for section in self._sentences:
+            told = zip(records, self._read(_SENTENCES, records, 2), strict=True)
+            found[section.algorithm] = {
+                record.id: SecondAnswers(sentences=tuple(pair)) for record, pair in told if _sentences(section, record)
+            }
         return found
+
+    def _pairs(self, section: AlgorithmSection, records: Iterable[Record]) -> Iterator[Record]:
+        for record in records:
+            for number, text in enumerate(_sentences(section, record)):
+                yield _anew(record, number).model_copy(update={"model_input": text})
 
     def _repeat(
         self, section: AlgorithmSection, records: Callable[[], Iterable[Record]], first: KeptResponses, ask: Ask
@@ -116,6 +132,13 @@ class SecondAsking:
             return ([] for _ in records)
         found = self._kept[name].of([_anew(record, number) for record in records for number in range(count)])
         return (found[start : start + count] for start in range(0, len(found), count))
+
+
+def _sentences(section: AlgorithmSection, record: Record) -> list[str]:
+    """The more and the less stereotypical sentence of a record; empty where it lacks one."""
+    columns = record.columns | {"model_input": record.model_input, "target_output": record.target_output}
+    pair = [columns.get(str(section.settings[key])) for key in ("more_key", "less_key")]
+    return [text for text in pair if text] if all(pair) else []
 
 
 def _anew(record: Record, number: int) -> Record:

@@ -36,11 +36,13 @@ class SecondAnswers:
         perturbed: to perturbed inputs, in order.
         again: to the same input, asked anew.
         judgements: what a judge said of its answer.
+        sentences: to texts whose log-probabilities were asked for, in order.
     """
 
     perturbed: tuple[Response | None, ...] = ()
     again: tuple[Response | None, ...] = ()
     judgements: tuple[Response | None, ...] = ()
+    sentences: tuple[Response | None, ...] = ()
 
 
 Second = Mapping[str, Mapping[str, SecondAnswers]]
@@ -189,7 +191,7 @@ def needs_catalog(algorithms: Iterable[AlgorithmSection]) -> bool:
 
 def needs_second_answers(algorithms: Iterable[AlgorithmSection]) -> bool:
     """Whether an algorithm needs the model to be asked again (`SecondAnswers`)."""
-    return any("second_answers" in section.known.needs for section in algorithms)
+    return any(not section.known.needs.isdisjoint(("second_answers", "log_probabilities")) for section in algorithms)
 
 
 def labels_of(records: Iterable[Record]) -> tuple[str, ...]:
@@ -200,7 +202,7 @@ def labels_of(records: Iterable[Record]) -> tuple[str, ...]:
 def samples_of(item: _Scored, pairs: Sequence[tuple[Record, Response | None]], second: Second) -> list[Sample | str]:
     """What an algorithm scores: a sample for each answered record, the error of each other."""
     known = item.section.known
-    more = second.get(known.name, {}) if not known.needs.isdisjoint(("second_answers", "judge")) else None
+    more = None if known.needs.isdisjoint(_COMPLETED) else second.get(known.name, {})
     samples: list[Sample | str] = []
     for record, response in pairs:
         error = no_answer(response)
@@ -209,11 +211,8 @@ def samples_of(item: _Scored, pairs: Sequence[tuple[Record, Response | None]], s
         elif more is None:
             samples.append(Sample(record, response.text))
         else:
-            answers = more.get(record.id, SecondAnswers())
-            judged = "judge" in known.needs
-            samples.append(
-                _judged(record, response.text, answers) if judged else _with_second(record, response.text, answers)
-            )
+            complete = next(function for need, function in _COMPLETED.items() if need in known.needs)
+            samples.append(complete(record, response.text, more.get(record.id, SecondAnswers())))
     return samples
 
 
@@ -239,6 +238,25 @@ def _judged(record: Record, text: str, answers: SecondAnswers) -> Sample | str:
             failure = response.failure or Failure(kind="Unknown", reason="no reason is known")
             return f"NoJudgement: {failure.kind}: {failure.reason}"
     return Sample(record, text, judgements=tuple(item.text or "" for item in answers.judgements if item is not None))
+
+
+def _with_sentences(record: Record, text: str, answers: SecondAnswers) -> Sample | str:
+    if not answers.sentences:
+        return "NoAnswer: its sentences were not put to the model, or the record has none"
+    for number, response in enumerate(answers.sentences, start=1):
+        if (error := no_answer(response)) is not None:
+            return f"{error} (sentence {number})"
+    told = tuple(item.log_probability for item in answers.sentences if item is not None)
+    if any(value is None for value in told):
+        return "NoAnswer: the reply told no log-probability; `evaluation_config.log_probability` says where it is"
+    return Sample(record, text, log_probabilities=tuple(value for value in told if value is not None))
+
+
+_COMPLETED: dict[str, Callable[[Record, str, SecondAnswers], Sample | str]] = {
+    "second_answers": _with_second,
+    "judge": _judged,
+    "log_probabilities": _with_sentences,
+}
 
 
 class _Scored:
