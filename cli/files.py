@@ -14,6 +14,7 @@ from assay.contracts.catalog_needs import Needs, needs_of
 from assay.contracts.config import SuiteConfig, load_config
 from assay.contracts.dataset import DatasetSection
 from assay.contracts.errors import Fault, RejectedError
+from assay.pipeline.training import check_as_named
 from cli.output import CommandError
 
 CONFIG_ENDINGS = (".yaml", ".yml")
@@ -47,6 +48,44 @@ class Suite:
             return None
         path = Path(os.path.normpath(self.path.parent / ".." / "catalogs" / self.catalog_name))
         return path if path.is_file() else None
+
+    def check_local_training_data(self) -> int:
+        """Check the training data that lie beside the config's own folder, as they would in the bucket.
+
+        Returns:
+            The number of examples; 0 where none are there.
+
+        Raises:
+            RejectedError: with every fault.
+            CommandError: a file cannot be read.
+        """
+
+        def folder_of(path: str) -> LocalChannel | None:
+            local = Path(os.path.normpath(self.path.parent / ".." / path))
+            return LocalChannel(local) if not path.startswith("s3://") and local.exists() else None
+
+        counts = check_as_named(self.config, self.text, str(self.path), folder_of)
+        return sum(count for channels in counts.values() for count in channels.values())
+
+
+@dataclass(frozen=True)
+class LocalChannel:
+    """Training data on disk, as they will lie in the bucket: one file, or everything below a folder."""
+
+    path: Path
+
+    def names(self) -> list[str]:
+        if self.path.is_file():
+            return [self.path.name]
+        return sorted(file.relative_to(self.path).as_posix() for file in self.path.rglob("*") if file.is_file())
+
+    def chunks(self, name: str) -> Iterator[bytes]:
+        path = self.path if self.path.is_file() else self.path / name
+        try:
+            with path.open("rb") as file:
+                yield from iter(lambda: file.read(_PIECE), b"")
+        except OSError as error:
+            raise unreadable(path, error) from error
 
 
 def is_config(path: Path) -> bool:

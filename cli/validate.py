@@ -69,7 +69,9 @@ def check(files: list[Path], config: Path | None) -> Findings:
                 continue
             suites.append(read_config(path))
             names = f"{len(suites[-1].config.models)} models" if len(suites[-1].config.models) > 1 else "1 model"
-            findings.accept(f"{path}: suite {suites[-1].config.suite}, {names}")
+            examples = suites[-1].check_local_training_data()
+            trained = f", {examples:,} examples to train on and to validate with" if examples else ""
+            findings.accept(f"{path}: suite {suites[-1].config.suite}, {names}{trained}")
         except RejectedError as error:
             findings.refuse(path, error)
             findings.faulty_configs = True
@@ -145,7 +147,8 @@ def validate(
 ) -> None:
     """Check configs and catalogs, and name every fault with its line. Asks no cloud.
 
-    The catalog of a config is checked with it where it lies in ../catalogs beside it.
+    The catalog of a config is checked with it where it lies in ../catalogs beside it, and training data where they lie
+    below .. as they will in the bucket.
     Exit code: 0 all valid, 1 faults found, 2 a file could not be read.
     """
     with told():

@@ -190,3 +190,24 @@ def test_no_file_is_a_wrong_usage() -> None:
 
 def test_help_tells_the_exit_codes() -> None:
     assert "1 faults found" in " ".join(run("--help").stdout.split())
+
+
+FINETUNED = CONFIG.replace(
+    "    model_id: some-model\n",
+    "    model_id: some-model\n    finetuning:\n      train_data_path: training/chats\n"
+    "      parameters: {instance_type: ml.g5.xlarge, chat_dataset: true}\n",
+)
+CHAT = '{"dialog": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]}\n'
+
+
+def test_training_data_beside_a_config_are_counted_and_their_faults_told_with_it(folder: Path) -> None:
+    (folder / "configs/capitals.yaml").write_text(FINETUNED)
+    assert "valid configs/capitals.yaml: suite capitals, 1 model\n" in run("configs/capitals.yaml").stdout
+    data = folder / "training/chats/more/train.jsonl"
+    data.parent.mkdir(parents=True)
+    data.write_text(CHAT * 3)
+    assert "1 model, 3 examples to train on and to validate with\n" in run("configs/capitals.yaml").stdout
+    data.write_text(CHAT + "{}\n")
+    result = run("configs/capitals.yaml")
+    assert result.exit_code == 1
+    assert "models[0].finetuning_config.train_data_path: more/train.jsonl, line 2: must have `dialog`" in result.stdout

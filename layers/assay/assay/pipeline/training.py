@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Protocol
 
 from assay.contracts import yaml_positions
 from assay.contracts.config import SuiteConfig
 from assay.contracts.errors import RejectedError
-from assay.contracts.training_data import check_training_data
+from assay.contracts.training_data import Folder, check_training_data
 
 # Of each channel. A function has minutes only; the finetune step reads all of it before it pays for a training job.
 LOOKED_AT_BYTES = 16_000_000
@@ -24,7 +24,7 @@ class Bucket(Protocol):
     def chunks(self, key: str) -> Iterator[bytes]: ...
 
 
-class Folder:
+class BucketFolder:
     """One object of the bucket, or everything below a prefix."""
 
     def __init__(self, store: Bucket, key: str) -> None:
@@ -55,23 +55,46 @@ def check_before_start(config: SuiteConfig, text: bytes, subject: str, store: Bu
     Raises:
         RejectedError: of the config, with the first faults of each channel.
     """
-    if not any(model.finetuning_config for model in config.models):
-        return
     own = f"s3://{store.bucket}/"
 
     def folder_of(path: str) -> Folder | None:
         key = path.removeprefix(own)
-        return None if key.startswith("s3://") else Folder(store, key)
+        return None if key.startswith("s3://") else BucketFolder(store, key)
 
-    _, faults = check_training_data(config, folder_of, most_bytes=LOOKED_AT_BYTES)
-    if not faults:
-        return
-    document = yaml_positions.load(text, subject)
-    placed = []
-    for fault in faults:
-        line, column = document.position(_path(document.values, fault.key))
-        placed.append(replace(fault, line=line, column=column))
-    raise RejectedError(subject, placed)
+    check_as_named(config, text, subject, folder_of, most_bytes=LOOKED_AT_BYTES)
+
+
+def check_as_named(
+    config: SuiteConfig,
+    text: bytes,
+    subject: str,
+    folder_of: Callable[[str], Folder | None],
+    *,
+    most_bytes: int | None = None,
+) -> dict[str, dict[str, int]]:
+    """Check the training data that a config names, and tell each fault at its line of the config.
+
+    Args:
+        folder_of: what lies at a path; None for what is not to be looked at.
+        most_bytes: how much of each channel to read; all of it when None.
+
+    Returns:
+        The number of examples by model and channel.
+
+    Raises:
+        RejectedError: of the config.
+    """
+    if not any(model.finetuning_config for model in config.models):
+        return {}
+    counts, faults = check_training_data(config, folder_of, most_bytes=most_bytes)
+    if faults:
+        document = yaml_positions.load(text, subject)
+        placed = []
+        for fault in faults:
+            line, column = document.position(_path(document.values, fault.key))
+            placed.append(replace(fault, line=line, column=column))
+        raise RejectedError(subject, placed)
+    return counts
 
 
 def _path(values: object, key: str) -> tuple[str | int, ...]:
