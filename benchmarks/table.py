@@ -40,7 +40,8 @@ def page(results: Path) -> str:
 
 def spread(value: Found, digits: str = ",.4g") -> str:
     """Median (lowest to highest)."""
-    median, low, high = (f"{value[name]:{digits}}" for name in ("median", "low", "high"))
+    found = (value[name] for name in ("median", "low", "high"))
+    median, low, high = (f"{number:,.0f}" if number >= 1000 else f"{number:{digits}}" for number in found)
     return median if low == high else f"{median} ({low} to {high})"
 
 

@@ -206,6 +206,25 @@ def test_records_that_the_whole_time_was_too_short_for_fail_unasked() -> None:
     assert late.failure.reason == "the evaluation's 45 s were over before this record was asked"
 
 
+def test_several_runs_may_share_one_deadline() -> None:
+    clock = Clock()
+    model = FakeModel(during=lambda _prompt: clock.sleep(10))
+    answered = []
+    for _ in range(3):
+        summary = ask_all(
+            catalog(3),
+            model=model,
+            prompt_of=lambda record: record.model_input,
+            store=Kept(),
+            limits=Limits(concurrency=1),
+            until=1045.0,
+            clock=clock,
+            sleep=clock.sleep,
+        )
+        answered.append(summary.answered)
+    assert answered == [3, 2, 0]
+
+
 def test_a_model_that_never_comes_back_does_not_hold_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runner, "STUCK_SECONDS", 0.3)
     release = threading.Event()

@@ -279,7 +279,9 @@ class LimitsSection(Section):
         1800, description="How long an endpoint may take to be in service.", json_schema_extra={"unit": "seconds"}
     )
     evaluate_seconds: Annotated[int, Field(ge=60, le=431_700)] = Field(
-        86_400, description="How long one model's evaluation may take.", json_schema_extra={"unit": "seconds"}
+        86_400,
+        description="How long one model may be asked; scoring comes after it.",
+        json_schema_extra={"unit": "seconds"},
     )
     endpoints: Annotated[int, Field(ge=1, le=50)] | None = Field(
         None,

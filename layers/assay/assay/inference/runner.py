@@ -101,6 +101,7 @@ def ask_all(
     limits: Limits,
     tariff: Tariff | None = None,
     budget: Budget | None = None,
+    until: float | None = None,
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] | None = None,
     rng: random.Random | None = None,
@@ -120,6 +121,7 @@ def ask_all(
         prompt_of: the text to send for a record.
         tariff: prices of the model, by which each response gets its cost; the budget's by default.
         budget: what may be spent; records that it is too small for fail with the kind `BudgetExceeded`, unasked.
+        until: by the clock, when asking must be over; `limits.evaluate_seconds` from now when None.
         clock: seconds that only grow.
         sleep: waits between attempts; by default a wait ends early when the run is stopped.
         rng: jitter of the waits.
@@ -143,7 +145,7 @@ def ask_all(
         clock=clock,
         sleep=sleep,
         rng=rng or random.Random(),  # noqa: S311 - jitter is no secret
-        end=started + limits.evaluate_seconds,
+        end=started + limits.evaluate_seconds if until is None else until,
     )
     with signals_wait() as interruption:
         run.carry_out(interruption)

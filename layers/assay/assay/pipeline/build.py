@@ -28,6 +28,9 @@ from assay.pipeline import steps, workspace
 from assay.pipeline.plan import PREPROCESS, PlannedEndpoint, PlannedModel, followed, plan, plan_given
 
 EVALUATION_PARAMETER = "EvaluationUri"
+# How long scoring may take once the time for asking is over, and the most that SageMaker gives a job.
+SCORING_SECONDS = 6 * 3600
+JOB_SECONDS = 432_000
 
 
 @dataclass(frozen=True)
@@ -91,7 +94,8 @@ def build_pipeline(
     prepared = job(PREPROCESS, 3600)(steps.preprocess)(evaluation_uri)
 
     def scored(model: PlannedModel, deployed: Any = None) -> Any:
-        seconds, shards = config.limits.evaluate_seconds + 300, len(model.ask_steps)
+        # A job that SageMaker ends by its time limit fails the whole pipeline instead of one model.
+        seconds, shards = min(config.limits.evaluate_seconds + SCORING_SECONDS, JOB_SECONDS), len(model.ask_steps)
         asked = [
             job(name, seconds)(steps.ask)(evaluation_uri, model.name, shard, shards, prepared, deployed)
             for shard, name in enumerate(model.ask_steps)

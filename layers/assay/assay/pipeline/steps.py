@@ -420,6 +420,8 @@ def _asking(
 ) -> Callable[[Iterable[Record], PartStore], None]:
     """What asks the model about records and keeps the responses, with one of so many parts of its limits.
 
+    Whatever it is asked from now on has the time of one evaluation together.
+
     Args:
         prefixes: where responses lie that count against the budget.
 
@@ -441,6 +443,7 @@ def _asking(
     tariff = tariff_of(config, model, bundled_prices())
     allotment = manifest.allotments.get(model.name)
     budget = None
+    until = time.monotonic() + limits.evaluate_seconds
     if tariff is not None and allotment is not None:
         spent = sum(spent_usd(storage, prefix, tariff) for prefix in prefixes)
         budget = Budget(allotment / shards, tariff, spent)
@@ -454,6 +457,7 @@ def _asking(
             limits=limits,
             tariff=tariff,
             budget=budget,
+            until=until,
         )
 
     return ask
