@@ -41,7 +41,7 @@ def silent() -> Iterator[str]:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "waits"), [(0.1, 1.0), (1.0, 1.0), (1.6, 1.5), (2.0, 1.5), (10.0, 7.59375), (59.0, 57.6), (65.0, 60.0)]
+    ("seconds", "waits"), [(0.1, 1.0), (1.0, 1.0), (1.6, 1.414), (2.0, 2.0), (10.0, 8.0), (59.0, 45.25), (65.0, 60.0)]
 )
 def test_a_client_gives_up_in_time_and_not_much_before(seconds: float, waits: float) -> None:
     clients = Clients("sagemaker-runtime", connections=1, request_seconds=60.0)

@@ -53,8 +53,8 @@ def one_try_client(service: str, *, connections: int, request_seconds: float, re
 class Clients:
     """Clients of one service, by how long a request may be silent; botocore sets that for a client and not for a call.
 
-    Each waits one and a half times as long as the one before it, and the last as long as a request may take. They are
-    made when they are needed first. Safe to share between threads.
+    They wait 1 s, √2 s, 2 s and so on, and the last as long as a request may take. Each is made when it is needed first.
+    Safe to share between threads.
 
     Args:
         connections: requests that may be under way at once.
@@ -83,7 +83,7 @@ class Clients:
             return self._given
         wait = self._longest
         if seconds < wait:
-            wait = min(wait, 1.5 ** max(0, math.floor(math.log(max(seconds, 1.0), 1.5))))
+            wait = min(wait, 2.0 ** (math.floor(2 * math.log2(max(seconds, 1.0))) / 2))
         found = self._clients.get(wait)
         if found is None:
             with self._lock:
