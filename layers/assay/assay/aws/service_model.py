@@ -53,8 +53,8 @@ def one_try_client(service: str, *, connections: int, request_seconds: float, re
 class Clients:
     """Clients of one service, by how long a request may be silent; botocore sets that for a client and not for a call.
 
-    They wait 1 s, √2 s, 2 s and so on, and the last as long as a request may take. Each is made when it is needed first.
-    Safe to share between threads.
+    They wait 1 s, 1.4 s, 2 s and so on (by the root of 2), and the last as long as a request may take. Each is made
+    when it is needed first. Safe to share between threads.
 
     Args:
         connections: requests that may be under way at once.
