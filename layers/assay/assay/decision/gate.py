@@ -193,21 +193,17 @@ class _Gate:
         few = self._records(baseline, joined)
         if few is not None:
             checks.append(few)
-        paired = self._paired(joined)
-        margin = self._config.gate.margin_or_default
-        checks.append(self._non_inferior(self.metric, self.direction, paired, margin))
-        for name, further in self._config.gate.margins.items():
-            algorithm, score, direction = self._config.score(name)
-            other = self._joined(baseline, f"{algorithm}.{score}")
+        for metric, (direction, margin) in self._gated().items():
+            other = joined if metric == self.metric else self._joined(baseline, metric)
             if other is None:
-                reason = self._why_not(baseline, algorithm, score)
-                checks.append(GateCheck(kind="baseline", passed=False, metric=f"{algorithm}.{score}", sentence=reason))
+                reason = self._why_not(baseline, *metric.rsplit(".", 1))
+                checks.append(GateCheck(kind="baseline", passed=False, metric=metric, sentence=reason))
             else:
-                checks.append(self._non_inferior(f"{algorithm}.{score}", direction, self._paired(other), further))
+                checks.append(self._non_inferior(metric, direction, self._paired(other), margin))
         checks += self._categories(joined)
         worse = regressions(joined.winner, joined.baseline, self.direction)
         return {
-            "verdict": self._verdict(paired, margin),
+            "verdict": self._verdict(self._paired(joined), self._config.gate.margin_or_default),
             "common": len(joined.ids),
             "regressed_total": len(worse),
             "regressed": [self._regressed(joined, int(place)) for place in worse[:MOST_REGRESSED]],
@@ -218,11 +214,7 @@ class _Gate:
         level = self._config.gate.approve_at_confidence
         if level is None:
             return None
-        wanted = {self.metric: (self.direction, self._config.gate.margin_or_default)}
-        for name, margin in self._config.gate.margins.items():
-            algorithm, score, direction = self._config.score(name)
-            wanted[f"{algorithm}.{score}"] = (direction, margin)
-        for metric, (direction, margin) in wanted.items():
+        for metric, (direction, margin) in self._gated().items():
             joined = self._joined(baseline, metric)
             if joined is None:
                 return None
@@ -230,6 +222,19 @@ class _Gate:
             if not non_inferiority(paired, direction=direction, margin=margin, confidence=level).passed:
                 return None
         return level
+
+    def _gated(self) -> dict[str, tuple[Direction, float]]:
+        """The scores in which the winner must not be worse, each with its margin: the deciding one first, then those
+        that the gate names, and those that weigh in the choice."""
+        gate, selection = self._config.gate, self._config.selection
+        found = {self.metric: (self.direction, gate.margin_or_default)}
+        weights = selection.weights if selection is not None and selection.weights is not None else {}
+        margins = {name: gate.margin_or_default for name, weight in weights.items() if weight > 0} | gate.margins
+        for name, margin in margins.items():
+            algorithm, score, direction = self._config.score(name)
+            if name in gate.margins or f"{algorithm}.{score}" != self.metric:
+                found[f"{algorithm}.{score}"] = (direction, margin)
+        return found
 
     def _joined(self, baseline: Baseline, metric: str) -> _Joined | None:
         algorithm, score, direction = self._config.score(metric)
