@@ -83,6 +83,8 @@ class Front:
             message = f"{type(error).__name__}: {error} (the traceback is in the daemon's log)"
             return _call(error_response(request, "InternalFailure", message, 500), environ)
         status, headers, body = answer
+        if request.path.startswith("/_local/"):
+            return status, headers, body
         if status[0] in "45" and Headers(headers).get("Content-Type", "").startswith("text/html"):
             # No AWS API answers with a page: this is the framework's, and moto has no such path.
             message = f"{request.method} {request.path} is not carried out by the local cloud ({status})"

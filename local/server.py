@@ -33,6 +33,7 @@ ADAPTERS = (
     "dynamodb_atomic",
     "lambda_code",
     "lambda_runtime",
+    "lambda_urls",
     "events",
     "event_schedules",
     "s3_events",

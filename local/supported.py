@@ -141,7 +141,10 @@ _PROPERTIES: dict[str, str] = {
         CompatibleArchitectures
         LicenseInfo
     """,
-    "AWS::Lambda::Permission": "FunctionName Action Principal SourceArn SourceAccount",
+    "AWS::Lambda::Permission": """
+        FunctionName Action Principal SourceArn SourceAccount FunctionUrlAuthType InvokedViaFunctionUrl
+    """,
+    "AWS::Lambda::Url": "TargetFunctionArn AuthType",
     "AWS::Lambda::EventInvokeConfig": """
         FunctionName
         Qualifier

@@ -26,6 +26,9 @@ UNCHECKED: tuple[Unchecked, ...] = (
         "no limit but a function's reserved concurrency and 8 instances of each type behind endpoints",
     ),
     Unchecked("Lambda: memory size, ephemeral storage, architecture", "a handler may use what the machine has"),
+    Unchecked(
+        "Lambda: the host of a function URL", "it is a path of the local cloud's address; throttling is the function's"
+    ),
     Unchecked("Lambda: the 10 s of the init phase", "a busy laptop gets two minutes to import a handler"),
     Unchecked("Lambda: the 250 MiB of function and layers, unzipped", "not enforced; a test asserts the number"),
     Unchecked("Lambda: a read-only file system outside of /tmp", "a handler writes where the user may write"),

@@ -8,6 +8,8 @@ from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from assay.aws import runtime
+from assay.aws.approval_links import ApprovalLink, ApprovalLinks
 from assay.aws.evaluation_files import EvaluationFiles
 from assay.contracts.conclusion import ReportReference, ReportRequest
 from assay.report.mail import completion_mail
@@ -29,6 +31,10 @@ def lambda_handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, 
     samples = select_samples(files.records(), files.responses(config), files.scores(config), config.metric())
     page = render_report(comparison, manifest=files.manifest(), config=config, samples=samples, gate=gate)
     uri = files.write_report(page)
+    link = None
+    url, arn = runtime.approval_url(), request.model_package_arn
+    if url is not None and arn is not None and (gate is None or gate.approved_at is None):
+        link = ApprovalLinks(runtime.evaluations_table()).make(url, ApprovalLink(request.evaluation_id, arn))
     mail = completion_mail(
         comparison,
         report_uri=uri,
@@ -36,6 +42,7 @@ def lambda_handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, 
         model_package_arn=request.model_package_arn,
         gate=gate,
         gate_uri=None if gate is None else request.paths.uri(request.paths.gate),
+        approval_link=link,
     )
     metrics.add_metric("ReportsRendered", MetricUnit.Count, 1)
     logger.info("report rendered", evaluation_id=request.evaluation_id, suite=request.suite, bytes=len(page))

@@ -11,6 +11,7 @@ from botocore.exceptions import ClientError
 
 from local import artefacts
 from local.cloud import LocalCloudError, UnsupportedError
+from local.functions import urls
 from local.resources.resource import Resource, as_flag, as_text, tag_map
 
 _PLACEHOLDER = re.compile(r"\$\{([A-Za-z0-9_.:]+)\}")
@@ -119,7 +120,32 @@ class Permission(Resource):
 
     def remove(self) -> None:
         function = self.properties["FunctionName"]
-        self.aws("lambda").remove_permission(FunctionName=function, StatementId=self.name)
+        try:
+            self.aws("lambda").remove_permission(FunctionName=function, StatementId=self.name)
+        except ClientError as error:
+            # The function, and its permissions with it, may have been deleted before.
+            if error.response["Error"]["Code"] != "ResourceNotFoundException":
+                raise
+
+
+class Url(Resource):
+    type_name = "AWS::Lambda::Url"
+    attribute_names = ("FunctionUrl", "FunctionArn")
+    replaces = ("TargetFunctionArn", "AuthType")
+
+    def create(self) -> None:
+        if self.properties["AuthType"] != "NONE":
+            raise UnsupportedError("of function URLs only those without authentication (AuthType NONE) are carried out")
+        target = self.properties["TargetFunctionArn"]
+        arn = self.aws("lambda").get_function_configuration(FunctionName=target)["FunctionArn"]
+        self.physical_resource_id = arn
+        self.attributes = {"FunctionUrl": urls.give(self.cloud.settings, target), "FunctionArn": arn}
+
+    def update(self) -> None:
+        """A URL is its function and its authentication."""
+
+    def remove(self) -> None:
+        urls.take(self.physical_resource_id)
 
 
 class EventInvokeConfig(Resource):

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
+import requests
 from typer.testing import CliRunner, Result
 
 from assay.contracts.evaluation import EvaluationPaths
@@ -18,6 +20,7 @@ from assay.contracts.gate import GateResult
 from assay.contracts.results import Comparison
 from cli import target
 from cli.main import app
+from local import deploy
 from tests.end_to_end.conftest import Cloud
 
 RECORDS = 120
@@ -238,3 +241,29 @@ def test_an_evaluation_that_nobody_knows_is_not_decided(command: Any) -> None:
     result = command("approve", "f" * 32)
     assert result.exit_code == 1
     assert "has no evaluation" in result.stderr
+
+
+def test_a_link_in_the_mail_asks_first_and_decides_once(cloud: Cloud) -> None:
+    python = f"{sys.version_info[0]}.{sys.version_info[1]}"
+    deploy.deploy(cloud.stack.settings, parameters={"PythonVersion": python, "ApprovalLinks": "on"})
+    first = Suite(cloud, "by-link").evaluate()
+    arn = first.completed["data"]["model_package_arn"]
+    [link] = re.findall(r"^  (http://\S+/\?token=\S+)$", first.mail["text"], re.MULTILINE)
+
+    opened = requests.get(link, timeout=60)
+    assert (opened.status_code, requests.head(link, timeout=60).status_code) == (200, 200)
+    assert "house, version 1 of by-link" in opened.text
+    assert package(cloud, arn)["ModelApprovalStatus"] == "PendingManualApproval"
+
+    token = link.partition("token=")[2]
+    form = {"token": token, "name": "Ada", "note": "Every sum is right.", "decision": "Approved"}
+    decided = requests.post(link, data=form, timeout=60)
+    assert decided.status_code == 200, decided.text
+    [approved] = cloud.wait(lambda: cloud.events("ModelApproved", suite="by-link"))
+    assert (approved["data"]["decided_by"], approved["data"]["note"]) == (
+        "Ada by the link in the mail",
+        "Every sum is right.",
+    )
+    again = requests.post(link, data={**form, "decision": "Rejected"}, timeout=60)
+    assert again.status_code == 410
+    assert package(cloud, arn)["ModelApprovalStatus"] == "Approved"

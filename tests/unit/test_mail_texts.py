@@ -25,7 +25,12 @@ N = 200
 
 
 def completed(
-    wrong: int, baseline: Baseline | UnusableBaseline | None, gate: str = "", *, comparison: Comparison | None = None
+    wrong: int,
+    baseline: Baseline | UnusableBaseline | None,
+    gate: str = "",
+    *,
+    comparison: Comparison | None = None,
+    link: str | None = None,
 ) -> Mail:
     """The mail of an evaluation whose winner got this many records wrong."""
     comparison = comparison or compared(value=(N - wrong) / N)
@@ -45,6 +50,7 @@ def completed(
         model_package_arn=ARN if result is not None and result.may_register else None,
         gate=result,
         gate_uri=None if result is None else f"{ROOT}/gate.json",
+        approval_link=link,
     )
 
 
@@ -72,6 +78,7 @@ WRITTEN: dict[str, Callable[[], Mail]] = {
         0, UnusableBaseline("the champion, version 3 of sums", "it was not registered by Assay; reject that version.")
     ),
     "approved-by-itself": lambda: completed(0, champion(right_but(N, 40)), "approve_at_confidence: 0.99"),
+    "first-with-a-link": lambda: completed(20, None, link="https://abc.lambda-url.eu-west-1.on.aws/?token=secret"),
     "no-winner": lambda: completed(0, None, comparison=compared(None).model_copy(update={"verdict": None})),
     "refused": refused,
 }

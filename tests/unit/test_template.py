@@ -90,6 +90,7 @@ def test_only_the_function_that_builds_pipelines_carries_the_sdk() -> None:
         "CompareModelsFunction": ["AssayLayer", "StatisticsLayer"],
         "CheckGateFunction": ["AssayLayer", "StatisticsLayer"],
         "RegisterModelFunction": ["AssayLayer"],
+        "DecideApprovalFunction": ["AssayLayer"],
         "RenderReportFunction": ["AssayLayer", "StatisticsLayer"],
         "ReleaseEndpointsFunction": ["AssayLayer"],
         "ReconcileEvaluationsFunction": ["AssayLayer"],
@@ -347,8 +348,12 @@ def test_the_gate_may_look_at_the_champion_and_decide_nothing_about_it() -> None
     assert wanted == {action for action in allowed if action.startswith("sagemaker:")}
 
 
-def test_nobody_but_people_may_approve() -> None:
-    assert not [name for name, found in statements() if "sagemaker:UpdateModelPackage" in listed(found["Action"])]
+def test_nothing_of_the_stack_may_approve_but_the_page_that_somebody_turned_on() -> None:
+    allowed = [name for name, found in statements() if "sagemaker:UpdateModelPackage" in listed(found["Action"])]
+    assert allowed == ["DecideApprovalFunction"]
+    assert RESOURCES["DecideApprovalFunction"]["Condition"] == "HasApprovalLinks"
+    assert TEMPLATE["Conditions"]["HasApprovalLinks"] == {"Fn::Equals": [{"Ref": "ApprovalLinks"}, "on"]}
+    assert TEMPLATE["Parameters"]["ApprovalLinks"]["Default"] == "off"
 
 
 def test_nobody_may_delete_an_endpoint_that_assay_did_not_create() -> None:

@@ -77,3 +77,8 @@ def step_keep_alive_seconds() -> int:
 def owner() -> str:
     """Value of the tag `assay:owner` on whatever this stack creates."""
     return setting("OWNER")
+
+
+def approval_url() -> str | None:
+    """Where approval links lead; None where the stack has none."""
+    return os.environ.get("APPROVAL_URL") or None

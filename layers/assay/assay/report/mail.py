@@ -45,12 +45,14 @@ def completion_mail(
     model_package_arn: str | None,
     gate: GateResult | None = None,
     gate_uri: str | None = None,
+    approval_link: str | None = None,
 ) -> Mail:
     """The verdict, what the gate found, the ranking, and how to approve.
 
     Args:
         model_package_arn: the registered winner; None when nothing was registered.
         gate: what the winner was held against; None when there is no winner.
+        approval_link: a page that asks for the decision; None where the stack has none.
     """
     winner = comparison.winner
     stopped = gate is not None and not gate.may_register
@@ -73,7 +75,7 @@ def completion_mail(
     parts += [_ranking(comparison), _links(*links), _wrap(_next_step(comparison, model_package_arn, gate))]
     if model_package_arn is not None:
         if gate is None or gate.approved_at is None:
-            parts.append(_how_to_decide(comparison.evaluation_id))
+            parts.append(_how_to_decide(comparison.evaluation_id, approval_link))
         parts.append(_links(("Model package", model_package_arn)))
     parts.append(_links(("Evaluation", comparison.evaluation_id)))
     return Mail(subject=_subject(f"Assay: {comparison.suite}: {headline}"), text=_body(parts))
@@ -157,9 +159,14 @@ def _next_step(comparison: Comparison, model_package_arn: str | None, gate: Gate
     return waits + doubts.get(comparison.verdict, "")
 
 
-def _how_to_decide(evaluation_id: str) -> str:
-    """Two ways, both of which leave approver, time and note on the package."""
-    return (
+def _how_to_decide(evaluation_id: str, approval_link: str | None) -> str:
+    """Each way leaves approver, time and note on the package."""
+    page = (
+        ""
+        if approval_link is None
+        else f"To decide, open this page; it works once, within a week:\n  {approval_link}\n\n"
+    )
+    return page + (
         "To decide, on the command line:\n"
         f'  assay approve {evaluation_id} --note "why"\n'
         f'  assay reject {evaluation_id} --note "why"\n'
