@@ -43,7 +43,7 @@ chaos: setup build ## 200 evaluations with a fault at a random point each; SEEDS
 fuzz: setup ## put thousands of random configs and catalogs to the readers, and kill 120 runs at random points
 	ASSAY_FUZZ_EXAMPLES=5000 ASSAY_KILLS=60 $(BIN)/pytest tests/fuzz
 
-BENCHMARKS ?= catalog throughput faults evaluate_step against_fmeval scoring
+BENCHMARKS ?= catalog throughput faults evaluate_step against_fmeval scoring decision calibration
 bench: setup ## measure everything anew and write docs/benchmarks.md (half an hour; BENCHMARKS="faults catalog" for some)
 	for name in $(BENCHMARKS); do echo "$$name"; $(BIN)/python -m benchmarks.$$name || exit 1; done
 	$(BIN)/python -m benchmarks.table

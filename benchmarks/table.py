@@ -1,4 +1,7 @@
-"""Writes `docs/benchmarks.md` from the results: `python -m benchmarks.table`. A result that is not there has no row."""
+"""Writes `docs/benchmarks.md` from the results, and the calibration into `docs/statistics.md`.
+
+`python -m benchmarks.table`. A result that is not there has no row.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,11 @@ from typing import Any
 
 from benchmarks.measuring import RESULTS
 
-PAGE = Path(__file__).resolve().parents[1] / "docs" / "benchmarks.md"
+DOCS = Path(__file__).resolve().parents[1] / "docs"
+PAGE = DOCS / "benchmarks.md"
+STATISTICS = DOCS / "statistics.md"
+BEGIN = "<!-- calibration: written by `python -m benchmarks.table` -->\n"
+END = "<!-- end -->"
 HEAD = """\
 # Benchmarks
 
@@ -22,8 +29,20 @@ Found = dict[str, Any]
 
 
 def main() -> None:
-    """Write the page."""
+    """Write both pages."""
     PAGE.write_text(page(RESULTS), encoding="utf-8")
+    STATISTICS.write_text(statistics_page(STATISTICS.read_text(encoding="utf-8"), RESULTS), encoding="utf-8")
+
+
+def statistics_page(text: str, results: Path) -> str:
+    """The page on statistics with the calibration in its place; as it is without results."""
+    path = results / "calibration.json"
+    if not path.exists():
+        return text
+    found = json.loads(path.read_text(encoding="utf-8"))
+    head, _, rest = text.partition(BEGIN)
+    lines = "\n".join([*calibration(found), "", _where("calibration", found), ""])
+    return f"{head}{BEGIN}\n{lines}\n{END}{rest.partition(END)[2]}"
 
 
 def page(results: Path) -> str:
@@ -120,6 +139,48 @@ def faults(found: Found) -> Iterator[str]:
     yield from rows("seed | seconds | answered | failed | requests", *lines)
 
 
+def decision(found: Found) -> Iterator[str]:
+    yield f"{found['models']} models, {found['records']:,} records, {found['scores']} scores, {found['draws']:,} draws,"
+    yield f"{found['failed']:.0%} of the answers missing; {found['cores']} cores, {found['runs']} runs."
+    yield "Reading the catalog and the score files is in it. Required: 60 s and 1,500 MB."
+    yield ""
+    lines = (
+        f"{row['records']} | {row['pairs']:,} | {spread(row['seconds'])} | {spread(row['cpu_seconds'])} | "
+        f"{spread(row['peak_mb'])}"
+        for row in found["rows"]
+    )
+    yield from rows("records | pairs compared | seconds | CPU seconds | peak MB", *lines)
+
+
+def calibration(found: Found) -> Iterator[str]:
+    """False verdicts and coverage under the null, power against the formula, false equivalence."""
+    yield f"{found['evaluations']:,} evaluations of two models and {found['of_many']:,} of ten a row."
+    yield ""
+    lines = (
+        f"{row['design']} | {row['models']} | {row['records']:,} | {row['clusters'] or 'none'} | "
+        f"{_rate(row['false_better'])} | {_rate(row['coverage'])}"
+        for row in found["null"]
+    )
+    yield from rows('equally good models | models | records | clusters | false "better" | interval holds 0', *lines)
+    yield ""
+    lines = (
+        f"{row['design']} | {row['records']:,} | {row['clusters'] or 'none'} | {100 * row['lead']:.1f} | "
+        f"{100 * row['formula']:.1f} % | {_rate(row['found'])}"
+        for row in found["power"]
+    )
+    yield from rows("true lead | records | clusters | points | the formula finds | found", *lines)
+    yield ""
+    lines = (
+        f"{row['design']} | {row['records']:,} | {100 * row['margin']:g} | {_rate(row['false_equivalent'])}"
+        for row in found["equivalence"]
+    )
+    yield from rows('models as far apart as the margin | records | margin, points | false "equivalent"', *lines)
+
+
+def _rate(value: Found) -> str:
+    return f"{100 * value['share']:.1f} % (± {100 * value['error']:.1f})"
+
+
 def catalog(found: Found) -> Iterator[str]:
     yield f"A catalog of {found['records']:,} records is checked, {found['runs']} runs."
     yield ""
@@ -146,6 +207,7 @@ TABLES: dict[str, tuple[str, Callable[[Found], Iterator[str]]]] = {
     "evaluate_step": ("A million records in the evaluate step", evaluate_step),
     "faults": ("A model that throttles, fails, hangs and answers badly", faults),
     "catalog": ("Checking a catalog", catalog),
+    "decision": ("Deciding between 20 models", decision),
 }
 
 if __name__ == "__main__":

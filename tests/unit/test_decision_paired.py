@@ -51,20 +51,53 @@ def test_interval_and_p_values_are_those_of_the_paired_t_test(
     assert found.p_below(bound) == pytest.approx(below, rel=1e-9)
 
 
-@given(seed=st.integers(0, 1000), n=st.integers(30, 90), groups=st.integers(3, 20))
-def test_with_clusters_it_is_a_regression_on_a_constant_with_clustered_errors(seed: int, n: int, groups: int) -> None:
+@given(seed=st.integers(0, 1000), size=st.integers(1, 9), count=st.integers(3, 20))
+def test_with_clusters_of_one_size_it_is_a_regression_on_a_constant_with_clustered_errors(
+    seed: int, size: int, count: int
+) -> None:
+    n = size * count
     first, second = drawn(seed, n, 0.02)
-    codes = np.random.default_rng(seed).integers(0, groups, n).astype(np.intp)
-    count = len(np.unique(codes))
-    assume(count > 1)
+    codes = np.random.default_rng(seed).permutation(np.arange(n) % count)
     fitted = sm.OLS(first - second, np.ones(n)).fit(
         cov_type="cluster", cov_kwds={"groups": codes, "use_correction": True, "df_correction": True}, use_t=True
     )
     found = paired_difference(first, second, clusters=codes)
-    assert (found.clusters, found.degrees_of_freedom) == (count, count - 1)
+    assert found.clusters == count
+    assert found.degrees_of_freedom == pytest.approx(count - 1)
     assert found.standard_error == pytest.approx(float(fitted.bse[0]), rel=1e-9)
     assert found.p_value() == pytest.approx(max(float(fitted.pvalues[0]), 2.0 ** (1 - count)), rel=1e-9)
     assert found.interval(0.95) == pytest.approx(tuple(fitted.conf_int(0.05)[0]), abs=1e-12)
+
+
+@given(seed=st.integers(0, 1000), groups=st.integers(2, 12))
+def test_with_clusters_of_unlike_size_error_and_degrees_of_freedom_are_those_of_the_matrices(
+    seed: int, groups: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    codes = rng.choice(groups, 60, p=rng.dirichlet(np.ones(groups))).astype(np.intp)
+    names, sizes = np.unique(codes, return_counts=True)
+    assume(len(names) > 1)
+    values = rng.normal(0, 0.1, len(names))[np.searchsorted(names, codes)] + rng.normal(0.02, 0.2, 60)
+    sums = np.array([values[codes == name].sum() for name in names])
+    residuals = sums - sizes * values.mean()
+    adjusted = residuals / np.sqrt(1 - sizes / 60)
+
+    inside = [values[codes == name] for name in names]
+    between = sum(len(group) * (group.mean() - values.mean()) ** 2 for group in inside) / (len(names) - 1)
+    within = sum(((group - group.mean()) ** 2).sum() for group in inside) / (60 - len(names))
+    typical = (60 - float((sizes**2).sum()) / 60) / (len(names) - 1)
+    alike = min(1.0, max(0.0, (between - within) / (between + (typical - 1) * within)))
+    covariance = np.diag(sizes * (1 + (sizes - 1) * alike))
+    annihilator = np.diag(1 / np.sqrt(1 - sizes / 60)) @ (
+        np.eye(len(names)) - np.outer(sizes / 60, np.ones(len(names)))
+    )
+    spread = annihilator @ covariance @ annihilator.T
+    freedom = np.trace(spread) ** 2 / np.trace(spread @ spread)
+
+    found = paired_difference(values, np.zeros(60), clusters=codes)
+    assert found.standard_error == pytest.approx(math.sqrt(float(adjusted @ adjusted)) / 60, rel=1e-9)
+    assert found.degrees_of_freedom == pytest.approx(freedom, rel=1e-6)
+    assert freedom <= len(names) - 1 + 1e-9
 
 
 def test_clusters_of_one_record_each_change_nothing() -> None:

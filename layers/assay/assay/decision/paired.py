@@ -31,7 +31,7 @@ class Paired:
         method: `t` for records taken as independent, `cluster_t` where they come in clusters, `mcnemar` for scores that
             are 0 or 1 on independent records.
         standard_error: of the difference; None below two records (two clusters), where it is undefined and not 0.
-        degrees_of_freedom: n - 1, or clusters - 1; None where the standard error is.
+        degrees_of_freedom: n - 1, or at most clusters - 1 (see `cluster_error`); None where the standard error is.
         clusters: how many clusters the n records are in; None when they count as independent.
         differing: records whose two scores differ, or clusters whose sums do.
         discordant: of binary scores, how many records only the first got (1 against 0), and only the second.
@@ -45,7 +45,7 @@ class Paired:
     difference: float | None
     method: Method
     standard_error: float | None
-    degrees_of_freedom: int | None
+    degrees_of_freedom: float | None
     clusters: int | None
     differing: int
     discordant: tuple[int, int] | None
@@ -178,9 +178,11 @@ def paired_difference(
             discordant = up, down
     difference = float(np.mean(differences)) if n else None
     error: float | None = None
+    freedom: float | None = n - 1
     units, differing = n, int(np.count_nonzero(differences))
     if codes is not None:
-        units, error = cluster_error(differences, codes)
+        clustered = cluster_error(differences, codes)
+        units, error, freedom = clustered.clusters, clustered.error, clustered.degrees_of_freedom
         differing = int((np.abs(np.bincount(codes, weights=differences)) > ROUNDING * span * n).sum())
     elif n > 1:
         error = float(np.std(differences, ddof=1)) / math.sqrt(n)
@@ -194,7 +196,7 @@ def paired_difference(
         difference=difference,
         method="mcnemar" if discordant is not None else "t" if codes is None else "cluster_t",
         standard_error=error,
-        degrees_of_freedom=None if error is None else units - 1,
+        degrees_of_freedom=None if error is None else freedom,
         clusters=None if codes is None else units,
         differing=differing,
         discordant=discordant,

@@ -37,7 +37,7 @@ def detectable_difference(paired: Paired, alpha: float, power: float = POWER) ->
 def records_needed(paired: Paired, alpha: float, power: float = POWER) -> int | None:
     """Records, all in all, on which a true difference as large as this one is found with probability `power`.
 
-    With clusters: records in clusters of the size that they have here.
+    With clusters: records in clusters of the sizes that they have here.
 
     Returns:
         None where nothing differs, the difference is 0, or the standard error is undefined.
@@ -52,8 +52,9 @@ def records_needed(paired: Paired, alpha: float, power: float = POWER) -> int | 
         return math.ceil((root / size) ** 2)
     ratio = paired.standard_error * math.sqrt(paired.units) / size
     units = float(paired.units)
+    freedom = paired.degrees_of_freedom / (paired.units - 1)
     for _ in range(_STEPS):
-        wanted = max(2.0, (_noncentrality(max(1.0, units - 1), alpha, power) * ratio) ** 2)
+        wanted = max(2.0, (_noncentrality(max(1.0, (units - 1) * freedom), alpha, power) * ratio) ** 2)
         if abs(wanted - units) < 0.01:
             break
         units = wanted

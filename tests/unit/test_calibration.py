@@ -1,0 +1,74 @@
+"""A seeded slice of `benchmarks/calibration.py`: the same numbers each time, and each within what its size allows."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+
+from benchmarks.calibration import ALPHA, Design, equivalence, power, under_the_null
+from benchmarks.table import BEGIN, END, statistics_page
+
+EVALUATIONS = 300
+# Three Monte Carlo errors of a share of 5 %.
+SLACK = 3 * math.sqrt(ALPHA * (1 - ALPHA) / EVALUATIONS)
+
+
+@pytest.mark.parametrize(
+    "design",
+    [
+        Design("binary", 2, 200, 0.5),
+        Design("binary, few right", 2, 400, 0.02),
+        Design("continuous", 2, 60, None),
+        Design("clusters", 2, 400, 0.5, clusters=40),
+        Design("clusters of unlike size", 2, 400, 0.5, clusters=40, skew=1.0),
+    ],
+    ids=lambda design: design.name,
+)
+def test_equal_models_are_seldom_called_better_and_the_interval_holds_the_truth(design: Design) -> None:
+    found = under_the_null(design, EVALUATIONS)
+    assert found["false_better"]["share"] <= ALPHA + SLACK
+    assert found["coverage"]["share"] >= 1 - ALPHA - SLACK
+
+
+def test_of_ten_equal_models_some_pair_is_seldom_called_different() -> None:
+    found = under_the_null(Design("ten", 10, 200, 0.3), 100)
+    assert found["false_better"]["share"] <= ALPHA + 3 * math.sqrt(ALPHA * (1 - ALPHA) / 100)
+
+
+def test_a_detectable_difference_is_found_as_often_as_it_says() -> None:
+    for row in power(EVALUATIONS):
+        assert row["found"]["share"] == pytest.approx(row["formula"], abs=3 * math.sqrt(0.25 / EVALUATIONS))
+
+
+def test_models_as_far_apart_as_the_margin_are_seldom_called_equivalent() -> None:
+    for row in equivalence(EVALUATIONS):
+        assert row["false_equivalent"]["share"] <= ALPHA + SLACK
+
+
+def test_ignoring_clusters_would_be_caught() -> None:
+    design = Design("clusters", 2, 400, 0.5, clusters=20)
+
+    class Blind(Design):
+        def drawn(self, generator):  # type: ignore[no-untyped-def]
+            return design.drawn(generator)[0], None
+
+    found = under_the_null(Blind("blind", 2, 400, 0.5), EVALUATIONS)
+    assert found["false_better"]["share"] > ALPHA + SLACK
+
+
+def test_the_calibration_is_written_between_its_marks_and_nothing_else_is_touched(tmp_path: Path) -> None:
+    (tmp_path / "calibration.json").write_text(
+        '{"evaluations": 10, "of_many": 5, "measured_at": "2026-11-24T00:00:00", "machine": {"processor": "x", '
+        '"system": "y", "python": "3"}, "null": [{"design": "d", "models": 2, "records": 1000, "clusters": null, '
+        '"false_better": {"share": 0.041, "error": 0.002}, "coverage": {"share": 0.95, "error": 0.002}}], "power": [], '
+        '"equivalence": []}'
+    )
+    page = statistics_page(f"before\n{BEGIN}yesterday\n{END}after\n", tmp_path)
+    assert page.startswith(f"before\n{BEGIN}")
+    assert page.endswith(f"{END}after\n")
+    assert "yesterday" not in page
+    assert "| d | 2 | 1,000 | none | 4.1 % (± 0.2) | 95.0 % (± 0.2) |" in page
+    assert statistics_page(page, tmp_path) == page
+    assert statistics_page("as it is", tmp_path / "none") == "as it is"
