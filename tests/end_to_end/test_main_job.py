@@ -100,6 +100,11 @@ def test_the_winner_is_registered_and_waits_for_approval(cloud: Cloud, finished:
     properties = package["CustomerMetadataProperties"]
     assert finished.comparison.winner in properties.values()
     assert finished.paths.evaluation_id in properties.values()
+    assert properties["deployable"] == "True"
+    [container] = package["InferenceSpecification"]["Containers"]
+    assert container["Image"]
+    assert container["ModelDataSource"]["S3DataSource"]["S3Uri"].startswith("s3://jumpstart-cache-prod-")
+    assert json.loads(package["ModelCard"]["ModelCardContent"])["evaluation_details"]
 
 
 def test_the_report_is_one_page_that_loads_nothing(cloud: Cloud, finished: Finished) -> None:

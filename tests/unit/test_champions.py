@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import boto3
@@ -11,6 +12,7 @@ from botocore.exceptions import ClientError
 
 from assay.aws.champions import Champions, check_evaluation
 from assay.aws.evaluation_files import EvaluationFiles
+from assay.aws.registry import registration
 from assay.aws.storage import Storage
 from assay.contracts.config import load_config
 from assay.contracts.evaluation import EvaluationPaths
@@ -167,3 +169,31 @@ def test_the_model_that_the_config_names_stands_in_for_the_champion(storage: Sto
     result = gate(storage)
     assert result.baseline is not None
     assert (result.outcome, result.verdict, result.baseline.model) == ("passed", "better", "old")
+
+
+def test_every_score_that_weighs_in_the_choice_is_held_against_the_champion(storage: Storage) -> None:
+    weighed = CONFIG + "selection: {weights: {factual_knowledge: 3, factual_knowledge_quasi_exact: 1}}\n"
+    evaluated(storage, THEN, text=weighed)
+    evaluated(storage, NOW, wrong=20, text=weighed)
+    champion_of(THEN)
+    result = gate(storage)
+    assert [check.metric for check in result.checks if check.kind == "non_inferiority"] == [
+        "FactualKnowledge.factual_knowledge",
+        "FactualKnowledge.factual_knowledge_quasi_exact",
+    ]
+    assert result.outcome == "failed"
+
+
+def test_a_winner_by_weights_is_registered_with_its_weighted_mean(storage: Storage) -> None:
+    weighed = CONFIG + "selection: {weights: {factual_knowledge: 3, factual_knowledge_quasi_exact: 1}}\n"
+    evaluated(storage, NOW, wrong=20, text=weighed)
+    files = EvaluationFiles(NOW, storage)
+    item = registration(
+        files.comparison(),
+        config=files.config(),
+        manifest=files.manifest(),
+        gate=gate(storage),
+        paths=NOW,
+        now=datetime(2026, 11, 24, tzinfo=UTC),
+    )
+    assert (item.properties["metric"], item.properties["metric_value"]) == ("selection.weighted", "0.8")

@@ -208,6 +208,7 @@ SERVED = ServedModel(
     environment={"SM_NUM_GPUS": "1"},
     instance_type="ml.m5.xlarge",
     training_job="pipelines-sums-good",
+    withheld=["HF_TOKEN"],
 )
 
 
@@ -230,6 +231,7 @@ def test_a_winner_that_assay_deployed_is_registered_with_image_artefact_and_trai
     assert container["Environment"] == {"SM_NUM_GPUS": "1"}
     properties = package["CustomerMetadataProperties"]
     assert (properties["deployable"], properties["training_job"]) == ("True", "pipelines-sums-good")
+    assert properties["needs_environment"] == "HF_TOKEN"
     item = registration(
         Comparison.model_validate_json(evaluation.read(PATHS.comparison)),
         config=config(),

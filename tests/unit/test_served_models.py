@@ -53,6 +53,16 @@ def test_image_artefact_environment_and_training_job_are_read(sagemaker: Any) ->
     )
 
 
+def test_a_secret_of_the_container_is_named_and_never_kept(sagemaker: Any) -> None:
+    secrets = {"HF_TOKEN": "hf_x", "HUGGING_FACE_HUB_TOKEN": "hf_y", "API_KEY": "k", "db_password": "p"}
+    container = {"Image": "i", "Environment": {"MAX_TOTAL_TOKENS": "2048", **secrets}}
+    found = served(sagemaker, PrimaryContainer=container)
+    assert found is not None
+    assert found.environment == {"MAX_TOTAL_TOKENS": "2048"}
+    assert found.withheld == sorted(secrets)
+    assert "hf_" not in found.model_dump_json()
+
+
 def test_an_uncompressed_artefact_keeps_its_source(sagemaker: Any) -> None:
     source = {"S3DataSource": {"S3Uri": "s3://b/model/", "S3DataType": "S3Prefix", "CompressionType": "None"}}
     found = served(sagemaker, PrimaryContainer={"Image": "i", "ModelDataSource": source})

@@ -111,6 +111,8 @@ def registration(
         # What somebody else serves is referred to; what is behind an endpoint is its owner's to register.
         served = None
     properties |= {"deployable": served is not None, "training_job": served.training_job if served else None}
+    if served is not None and served.withheld:
+        properties["needs_environment"] = " ".join(served.withheld)
     approved = gate.approved_at is not None
     if approved:
         properties |= decision_properties("Approved", f"gate.approve_at_confidence {gate.approved_at:g}", now)

@@ -16,7 +16,7 @@ class ServedModel(Contract):
         image: the serving container.
         model_data_url, model_data_source: where the artefact lies, in either of SageMaker's two forms; None where the
             image brings it along.
-        environment: of the container.
+        environment: of the container, without what its name shows to be a secret; `withheld` names those.
         instance_type: that it was served on.
         training_job: the job of this evaluation that tuned the model; None for a model as it was published.
     """
@@ -25,5 +25,6 @@ class ServedModel(Contract):
     model_data_url: str | None = None
     model_data_source: dict[str, Any] | None = None
     environment: dict[str, str] = Field(default_factory=dict)
+    withheld: list[str] = Field(default_factory=list)
     instance_type: str | None = None
     training_job: str | None = None
