@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import boto3
+from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from assay.contracts.evaluation import ObjectVersion
@@ -30,6 +31,12 @@ class Storage:
     def __init__(self, bucket: str, client: Any = None) -> None:
         self.bucket = bucket
         self._client = client if client is not None else boto3.client("s3")
+
+    @classmethod
+    def patient(cls, bucket: str) -> Storage:
+        """For a job whose hours of work would be lost with it: a request is tried ten times, over up to two minutes."""
+        retries: Any = {"mode": "standard", "total_max_attempts": 10}
+        return cls(bucket, boto3.client("s3", config=Config(retries=retries, max_pool_connections=20)))
 
     def latest(self, key: str) -> ObjectVersion:
         """The newest version of `key`.

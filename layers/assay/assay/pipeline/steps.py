@@ -331,7 +331,7 @@ def _open(evaluation_uri: str) -> tuple[EvaluationPaths, Any, Manifest, SuiteCon
     from assay.aws.storage import Storage
 
     paths = EvaluationPaths.from_uri(evaluation_uri)
-    storage = Storage(paths.bucket)
+    storage = Storage.patient(paths.bucket)
     manifest = Manifest.model_validate_json(storage.read(paths.manifest))
     return paths, storage, manifest, load_config(storage.read(paths.config), paths.config)
 
