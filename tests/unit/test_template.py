@@ -213,6 +213,21 @@ def test_a_pipeline_of_somebody_else_is_not_concluded(name: str) -> None:
     assert not matches(pattern("ConcludeEvaluationStateMachinePipelineEnded"), event)
 
 
+@pytest.mark.parametrize("status", ["PendingManualApproval", "Approved", "Rejected"])
+def test_every_approval_status_of_a_package_is_heard(status: str) -> None:
+    event = sample("sagemaker_model_package_state_change.json", ModelApprovalStatus=status)
+    assert matches(pattern("AnnounceApprovalStateMachinePackageChanged"), event)
+
+
+def test_an_approval_may_be_written_where_the_page_says_and_nowhere_else() -> None:
+    keys = {
+        tuple(found["Condition"]["ForAllValues:StringLike"]["dynamodb:LeadingKeys"])
+        for name, found in statements()
+        if name == "DecideApprovalFunction" and "dynamodb" in str(found["Action"])
+    }
+    assert keys == {("LINK#*",), ("LOCK#approval/*",)}
+
+
 # ---- nothing is lost
 
 
