@@ -15,7 +15,7 @@ EVALUATIONS_READ = 5
 
 
 def measured_latencies(target: Target, config: SuiteConfig) -> dict[str, Measured]:
-    """Mean latency of each model in the newest of the suite's last evaluations that has one."""
+    """Mean latency, and time of training, of each model in the newest of the suite's last evaluations that has one."""
     storage = Storage(target.bucket, target.client("s3"))
     found: dict[str, Measured] = {}
     with told_by_aws(f"{target.place}: "):
@@ -29,7 +29,8 @@ def measured_latencies(target: Target, config: SuiteConfig) -> dict[str, Measure
                 except ObjectNotFoundError:
                     continue
                 if outcome.latency is not None:
-                    found[model.name] = Measured(outcome.latency.mean / 1000, identifier, target.place)
+                    seconds = outcome.training.billable_seconds if outcome.training is not None else None
+                    found[model.name] = Measured(outcome.latency.mean / 1000, identifier, target.place, seconds)
     return found
 
 

@@ -190,6 +190,15 @@ def test_a_model_that_is_tuned_waits_for_its_training_job_and_pays_for_its_insta
     assert cost.usd == pytest.approx(1100 / 3600 * 1.5 * 4)
 
 
+def test_the_time_of_training_is_that_of_the_suites_last_evaluation_where_it_trained() -> None:
+    prediction = predicted(TUNED, measured={"tuned": Measured(2.0, "0123abcd", "AWS", training_seconds=77)})
+    assert steps(prediction)["finetune-tuned"].seconds == 100 + 77
+    assert "fine-tuning takes 77 s of its instances, measured in AWS, 0123abcd: tuned" in prediction.assumptions
+    assert not any("not measured yet" in told and "fine-tuning" in told for told in prediction.assumptions)
+    untrained = predicted(TUNED, measured={"tuned": Measured(2.0, "0123abcd", "AWS")})
+    assert steps(untrained)["finetune-tuned"].seconds == 100 + 1000
+
+
 def test_answers_that_the_catalog_holds_are_scored_and_no_model_is_called() -> None:
     prediction = predicted(GIVEN_ANSWERS)
     given = prediction.models[-1]

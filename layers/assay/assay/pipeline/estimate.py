@@ -212,11 +212,13 @@ class Measured:
 
     Attributes:
         place: where that evaluation ran, in words; a local cloud's CPU is not the instance of a config.
+        training_seconds: billed for each instance of the training job that made the model there, if one did.
     """
 
     seconds: float
     evaluation_id: str
     place: str
+    training_seconds: int | None = None
 
 
 def workload(config: SuiteConfig, records: Iterable[Record]) -> Workload:
@@ -267,7 +269,7 @@ def estimate(
         for model in plan_given(config)
     )
     lanes = plan_lanes(config, work.records, limits, measured=measured, assumptions=given)
-    steps = _steps(config, lanes, {model.step: model for model in models}, asked, given)
+    steps = _steps(config, lanes, {model.step: model for model in models}, measured or {}, asked, given)
     by_name = {step.name: step for step in steps}
     numbers = {name: number for number, lane in enumerate(lanes, start=1) for name in lane.endpoints}
     endpoints = tuple(_endpoint(numbers.get(planned.name), planned, by_name) for planned in plan(config))
@@ -322,7 +324,7 @@ def plan_lanes(
                 name=endpoint.name,
                 seconds=3 * start + given.deploy_seconds + calls + given.cleanup_seconds,
                 pool=deployment.preferred_instance_type,
-                ready=start + given.finetune_seconds if endpoint.finetune_step is not None else 0.0,
+                ready=start + _training_seconds(endpoint, measured or {}, given) if endpoint.finetune_step else 0.0,
                 kept=endpoint.keep,
             )
         )
@@ -383,15 +385,35 @@ def longest_output(section: ModelSection) -> int | None:
     return None
 
 
+def _training_of(endpoint: PlannedEndpoint, measured: Mapping[str, Measured]) -> tuple[str, int] | None:
+    """The longest training that was measured of an endpoint's models, and whose it was."""
+    found = [
+        (item.name, seconds)
+        for item in endpoint.models
+        if item.name in measured and (seconds := measured[item.name].training_seconds) is not None
+    ]
+    return max(found, key=lambda known: known[1], default=None)
+
+
+def _training_seconds(endpoint: PlannedEndpoint, measured: Mapping[str, Measured], given: Assumptions) -> float:
+    known = _training_of(endpoint, measured)
+    return given.finetune_seconds if known is None else float(known[1])
+
+
 def _steps(
-    config: SuiteConfig, lanes: Iterable[Lane], models: Mapping[str, PredictedModel], asked: int, given: Assumptions
+    config: SuiteConfig,
+    lanes: Iterable[Lane],
+    models: Mapping[str, PredictedModel],
+    measured: Mapping[str, Measured],
+    asked: int,
+    given: Assumptions,
 ) -> tuple[PredictedStep, ...]:
     """Every step of the plan, each after those it depends on."""
     seconds = {PREPROCESS: ("preprocess", given.preprocess_seconds)}
     for endpoint in plan(config):
         exists = endpoint.section.provider == "endpoint"
         if endpoint.finetune_step is not None:
-            seconds[endpoint.finetune_step] = ("finetune", given.finetune_seconds)
+            seconds[endpoint.finetune_step] = ("finetune", _training_seconds(endpoint, measured, given))
         seconds[endpoint.deploy_step] = ("deploy", given.existing_seconds if exists else given.deploy_seconds)
         seconds[endpoint.cleanup_step] = ("cleanup", given.cleanup_seconds)
     for name, model in models.items():
@@ -486,8 +508,13 @@ def _told(
         f"({given.existing_seconds:g} s where it exists already); "
         f"preprocess takes {given.preprocess_seconds:.0f} s and cleanup {given.cleanup_seconds:.0f} s"
     )
-    if any(planned.finetune_step for planned in plan(config)):
-        yield f"fine-tuning takes {given.finetune_seconds:.0f} s of its instances"
+    tuned = [planned for planned in plan(config) if planned.finetune_step is not None]
+    known = [known for planned in tuned if (known := _training_of(planned, measured)) is not None]
+    if len(known) < len(tuned):
+        yield f"fine-tuning takes {given.finetune_seconds:.0f} s of its instances where it was not measured yet"
+    for known_model, seconds in known:
+        place, identifier = measured[known_model].place, measured[known_model].evaluation_id
+        yield f"fine-tuning takes {seconds} s of its instances, measured in {place}, {identifier}: {known_model}"
     if unmeasured := [model.name for model in called if model.latency_from == "assumption"]:
         yield f"a call takes {given.latency_seconds:g} s, not measured yet: {', '.join(unmeasured)}"
     for model in called:
