@@ -32,6 +32,7 @@ from local.clients import client
 from local.cloud import ACCOUNT_ID, Cloud, LocalCloudError, require
 from local.faults import FAULTS
 from local.models.serve import BACKLOG
+from local.pipeline.job import download
 from local.training import unpack
 
 FakeEndpoint = require(models, "FakeEndpoint")
@@ -43,6 +44,9 @@ START_SECONDS = 300.0
 QUOTA_INSTANCES = 8
 PING_SECONDS = 0.1
 LONGEST_REASON = 1024
+SAVED_MODEL = "saved-model"
+# Repositories of the images that serve any language model: Text Generation Inference, and DJL's Large Model Inference.
+LLM_CONTAINERS = ("huggingface-pytorch-tgi-inference", "djl-inference")
 
 
 def install(cloud: Cloud) -> None:
@@ -85,7 +89,8 @@ class Host:
 
     Args:
         model: the server's name in local/models/serve.py.
-        artefact: what a training job made of the model, as an S3 URI; None for the model as it comes.
+        artefact: what a training job made of the model, or the model itself, as the S3 URI of an archive or, ending in
+            a slash, of a folder; None for the model as it comes.
 
     Raises:
         ClientError: the artefact is not there.
@@ -100,7 +105,7 @@ class Host:
         given: list[str | Path] = []
         if artefact is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
-            unpack(client(settings, "s3"), artefact, self._folder)
+            _fetch(client(settings, "s3"), artefact, self._folder)
             given = ["--artefact", self._folder]
         with socket.create_server((settings.host, 0), backlog=BACKLOG) as listener:
             self.process: Popen[bytes] = cloud.spawn(
@@ -142,6 +147,13 @@ class Host:
         return next((line.strip() for line in reversed(lines) if line.strip()), "its log is empty")
 
 
+def _fetch(s3: Any, uri: str, folder: Path) -> None:
+    if not uri.endswith("/"):
+        unpack(s3, uri, folder)
+    elif not download(s3, uri.rstrip("/"), folder):
+        raise FileNotFoundError(f"there is nothing at {uri}")
+
+
 class Quotas:
     """Instances of each type that may serve endpoints at the same time."""
 
@@ -158,7 +170,9 @@ class Quotas:
 
     def check(self, endpoints: Iterable[Any], variant: dict[str, Any]) -> None:
         """Refuse an endpoint as AWS does when its instances are more than the quota leaves."""
-        instance_type, asked = variant["InstanceType"], int(variant["InitialInstanceCount"])
+        instance_type, asked = _instances(variant)
+        if instance_type is None:
+            return  # a serverless endpoint has none
         used = sum(
             item.instances
             for item in endpoints
@@ -229,8 +243,10 @@ class Endpoints:
             raise invalid("The local cloud serves an endpoint by exactly one production variant")
         refuse(request, "AsyncInferenceConfig", "DataCaptureConfig", "ExplainerConfig", "ShadowProductionVariants")
         (variant,) = request["ProductionVariants"]
-        if "ModelName" not in variant or "ServerlessConfig" in variant:
-            raise invalid("The local cloud serves a production variant by instances that run the model it names")
+        if "ModelName" not in variant:
+            raise invalid("The local cloud serves a production variant by the model that it names")
+        if "ServerlessConfig" in variant and ("InstanceType" in variant or "InitialInstanceCount" in variant):
+            raise invalid("Serverless and instance-based settings exclude each other in a production variant")
         with self._lock:
             if name in state.endpoint_configs:
                 arn = state.endpoint_configs[name].endpoint_config_arn
@@ -269,7 +285,7 @@ class Endpoints:
             endpoint.endpoint_status = "Creating"
             # What an endpoint shows of its variants says neither; its configuration may be gone before it.
             (variant,) = config.production_variants
-            endpoint.instance_type, endpoint.instances = variant["InstanceType"], int(variant["InitialInstanceCount"])
+            endpoint.instance_type, endpoint.instances = _instances(variant)
             state.endpoints[name] = endpoint
         sagemaker_events.endpoint_changed(self._cloud, endpoint, "Creating")
         self._cloud.submit(self._start, endpoint, config.production_variants[0]["ModelName"])
@@ -298,14 +314,14 @@ class Endpoints:
         if (fault := FAULTS.take("endpoint", name)) is not None:
             reason = fault.reason
         elif model is None:
-            reason = f"model {model_name!r} is not one of the local JumpStart models"
+            reason = self._unserved(model_name)
         else:
             try:
                 with self._lock:
                     if endpoint.endpoint_status == "Creating":
                         host = self._hosts[name] = Host(self._cloud, model, name, artefact)
                 reason = host.wait_until_healthy() if host else None
-            except (ClientError, tarfile.TarError) as error:
+            except (ClientError, tarfile.TarError, FileNotFoundError) as error:
                 reason = f"the model data {artefact} could not be fetched: {error}"
         with self._lock:
             if endpoint.endpoint_status != "Creating" or self._cloud.stopping.is_set():
@@ -333,7 +349,18 @@ class Endpoints:
         data = container.get("ModelDataUrl") or source
         if data is not None and data.startswith(f"s3://{content_bucket(self._cloud.settings.region)}/"):
             data = None
+        if served is None and data is not None and _is_llm_container(container):
+            served = SAVED_MODEL
         return served, data
+
+    def _unserved(self, model_name: str) -> str:
+        """Why there is nothing to serve a model with."""
+        model = backend(self._cloud)._models.get(model_name)
+        container: dict[str, Any] = (model.primary_container or next(iter(model.containers), {})) if model else {}
+        if _is_llm_container(container):
+            wanted = (container.get("Environment") or {}).get("HF_MODEL_ID")
+            return f"{wanted} would come from the Hugging Face hub, which the local cloud does not reach"
+        return f"model {model_name!r} is not one of the local JumpStart models"
 
     def _end(self, endpoint: Any) -> None:
         with self._lock:
@@ -342,6 +369,15 @@ class Endpoints:
             host.end()
         with self._lock:
             backend(self._cloud).endpoints.pop(endpoint.endpoint_name, None)
+
+
+def _is_llm_container(container: dict[str, Any]) -> bool:
+    return any(f"/{name}:" in str(container.get("Image")) for name in LLM_CONTAINERS)
+
+
+def _instances(variant: dict[str, Any]) -> tuple[str | None, int]:
+    """Return the type and the number of a variant's instances, none of a serverless one's."""
+    return variant.get("InstanceType"), int(variant.get("InitialInstanceCount", 0))
 
 
 def _variant(endpoint: Any) -> str:

@@ -48,6 +48,14 @@ def _broken(options: argparse.Namespace) -> Model:
     raise FileNotFoundError(f"{options.model}: the container holds no weights (this model never starts, on purpose)")
 
 
+def _saved(options: argparse.Namespace) -> Model:
+    from local.models.saved import saved_model
+
+    if options.artefact is None:
+        raise ValueError(f"{options.model} serves what --artefact names")
+    return saved_model(options.artefact, options.threads)
+
+
 def _echo(_options: argparse.Namespace) -> Model:
     from local.models.echo import Echo
 
@@ -59,6 +67,7 @@ MODELS: dict[str, Callable[[argparse.Namespace], Model]] = {
     "nearest-neighbour-minilm": _nearest,
     "broken-model": _broken,
     "echo": _echo,
+    "saved-model": _saved,
 }
 
 
@@ -132,7 +141,7 @@ def main(arguments: list[str] | None = None) -> int:
     place.add_argument("--port", type=int)
     place.add_argument("--socket", type=int, help="descriptor of a socket that listens already")
     parser.add_argument("--cache", type=Path, default=Path(".assay/cache/models"))
-    parser.add_argument("--artefact", type=Path, help="folder with what a training job made of the model")
+    parser.add_argument("--artefact", type=Path, help="folder with what training made of the model, or a model")
     parser.add_argument("--facts", type=Path, default=Path(__file__).with_name("facts.jsonl"))
     # Two threads beside another busy process wait for each other at every product: half the cores are faster.
     parser.add_argument("--threads", type=int, default=max(1, (os.cpu_count() or 1) // 2))

@@ -33,25 +33,19 @@ class _Row:
     tokens: list[int] = field(default_factory=list)
 
 
-class SmolLM2:
-    """Answers prompts; `answer` may be called from many threads, which then share passes over the weights."""
+class TextGenerator:
+    """Answers prompts; `answer` may be called from many threads, which then share passes over the weights.
 
-    def __init__(self, cache: Path, threads: int, adapter: Path | None = None) -> None:
-        """Load the weights, with what fine-tuning made of them where `adapter` is a folder that it left.
+    Args:
+        tokenizer, model: as transformers loads them.
+        ends: tokens that end an answer.
+    """
 
-        Raises:
-            ValueError: the adapter belongs to another model.
-            OSError: the folder holds no adapter.
-        """
-        torch.set_num_threads(threads)
-        directory = smollm2_directory(cache)
-        self._tokenizer: Any = AutoTokenizer.from_pretrained(directory)
-        self._model: Any = LlamaForCausalLM.from_pretrained(directory, dtype=torch.float32).eval()
-        if adapter is not None:
-            self._model = with_adapter(self._model, adapter)
-        # The package's tokenizer file names the first chat marker as the end of text; the model ends with the second.
-        self._end: int = self._tokenizer.convert_tokens_to_ids("<|im_end|>")
-        self._ends = frozenset({self._end, self._tokenizer.convert_tokens_to_ids("<|endoftext|>")})
+    def __init__(self, tokenizer: Any, model: Any, ends: frozenset[int]) -> None:
+        self._tokenizer = tokenizer
+        self._model = model
+        self._ends = ends
+        self._end = min(ends)
         self._prefixes: OrderedDict[tuple[int, ...], KeyValues] = OrderedDict()
         self._batcher = Batcher(self.generate)
 
@@ -169,6 +163,27 @@ class SmolLM2:
         cache = DynamicCache()
         self._model(input_ids=torch.tensor([tokens]), past_key_values=cache, use_cache=True, logits_to_keep=1)
         return [(layer.keys, layer.values) for layer in cache.layers]
+
+
+class SmolLM2(TextGenerator):
+    """SmolLM2-135M-Instruct."""
+
+    def __init__(self, cache: Path, threads: int, adapter: Path | None = None) -> None:
+        """Load the weights, with what fine-tuning made of them where `adapter` is a folder that it left.
+
+        Raises:
+            ValueError: the adapter belongs to another model.
+            OSError: the folder holds no adapter.
+        """
+        torch.set_num_threads(threads)
+        directory = smollm2_directory(cache)
+        tokenizer: Any = AutoTokenizer.from_pretrained(directory)
+        model: Any = LlamaForCausalLM.from_pretrained(directory, dtype=torch.float32).eval()
+        if adapter is not None:
+            model = with_adapter(model, adapter)
+        # The package's tokenizer file names the first chat marker as the end of text; the model ends with the second.
+        ends = frozenset(tokenizer.convert_tokens_to_ids(["<|im_end|>", "<|endoftext|>"]))
+        super().__init__(tokenizer, model, ends)
 
 
 def with_adapter(model: Any, folder: Path) -> Any:

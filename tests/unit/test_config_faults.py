@@ -260,12 +260,6 @@ def test_a_choice_may_be_made_of_weights_bounds_and_criteria() -> None:
 
 
 NOT_YET = [
-    ("provider: endpoint\n    endpoint_name: live",
-     "provider: huggingface\n    model_id: m\n    deployment_config: {instance_type: ml.m5.xlarge}", 22,
-     "models[1].provider"),
-    ("ml.m5.xlarge", "[ml.m5.xlarge, ml.m5.large]", 12, "models[0].deployment_config.instance_type"),
-    ("instance_type: ml.m5.xlarge\n      num_instances: 1", "serverless: {memory_mb: 2048}", 12,
-     "models[0].deployment_config.serverless"),
     (TAIL, f"{TAIL}\nnotify: {{emails: [a@example.com]}}", 35, "notify"),
 ]  # fmt: skip
 

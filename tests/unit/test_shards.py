@@ -145,6 +145,7 @@ def test_what_a_part_left_without_a_response_is_asked_before_scoring(storage: St
 def test_a_part_of_a_model_that_was_not_deployed_asks_nobody(storage: Storage, model: Recorded) -> None:
     failed: steps.Deployed = {
         "endpoint_name": "e",
+        "instance_type": None,
         "model_version": None,
         "created": False,
         "training": None,

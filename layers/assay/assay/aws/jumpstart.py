@@ -9,6 +9,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from assay.aws.deployment import served_by
 from assay.contracts.config import ModelSection
 from assay.contracts.results import Training
 
@@ -94,17 +95,21 @@ def _estimator(
     )
 
 
-def _resolved_version(model: ModelSection, session: Any) -> str:
+def _specification(model: ModelSection, scope: str, session: Any) -> Any:
     from sagemaker.jumpstart.enums import JumpStartScriptScope
     from sagemaker.jumpstart.utils import verify_model_region_and_return_specs
 
-    resolved = verify_model_region_and_return_specs(
+    return verify_model_region_and_return_specs(
         model_id=model.model_id,
         version=model.model_version,
-        scope=JumpStartScriptScope.TRAINING,
+        scope=JumpStartScriptScope(scope),
         region=session.boto_region_name,
         sagemaker_session=session,
     )
+
+
+def _resolved_version(model: ModelSection, session: Any) -> str:
+    resolved = _specification(model, "training", session)
     if not resolved.training_supported:
         raise ValueError(f"JumpStart's model {model.model_id} {resolved.version} does not support training")
     return str(resolved.version)
@@ -172,20 +177,21 @@ def create_endpoint(
     jumpstart = JumpStartModel(
         model_id=model.model_id,
         model_version=model.model_version,
-        instance_type=model.deployment_config.preferred_instance_type,
+        # Its image and environment depend on the type; a serverless endpoint takes those of the model's default.
+        instance_type=next(iter(model.deployment_config.instance_types), None),
         role=role_arn,
         name=endpoint_name,
         sagemaker_session=session or Session(),
     )
     jumpstart.deploy(
         endpoint_name=endpoint_name,
-        initial_instance_count=model.deployment_config.num_instances,
-        instance_type=model.deployment_config.preferred_instance_type,
         accept_eula=_eula_accepted(model),
         tags=tags,
         wait=False,
+        **served_by(model.deployment_config),
     )
-    return str(jumpstart.model_version)
+    # The SDK's model says `*` again where its cache answered: in the second attempt of a process.
+    return str(_specification(model, "inference", jumpstart.sagemaker_session).version)
 
 
 def _deploy_tuned(
@@ -205,11 +211,10 @@ def _deploy_tuned(
     estimator.deploy(
         endpoint_name=endpoint_name,
         model_name=endpoint_name,
-        initial_instance_count=model.deployment_config.num_instances,
-        instance_type=model.deployment_config.preferred_instance_type,
         role=role_arn,
         tags=tags,
         wait=False,
+        **served_by(model.deployment_config),
     )
     return str(estimator.model_version)
 

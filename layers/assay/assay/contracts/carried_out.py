@@ -30,11 +30,6 @@ class NotYet:
 
 
 NOT_YET = (
-    NotYet("models.*.provider|model_provider", "deploying models of Hugging Face",
-           lambda value: value == "huggingface"),
-    NotYet("models.*.deployment_config.serverless", "serverless endpoints"),
-    NotYet("models.*.deployment_config.instance_type", "falling back on another instance type",
-           lambda value: isinstance(value, list) and len(value) > 1),
     NotYet("notify", "notices of a suite's own"),
     NotYet("schedule", "evaluating again by the clock"),
 )  # fmt: skip

@@ -58,6 +58,10 @@ class DeploymentSection(Section):
         types = self.instance_type
         return () if types is None else (types,) if isinstance(types, str) else tuple(types)
 
+    def on(self, instance_type: str) -> DeploymentSection:
+        """The same on one of the types."""
+        return self.model_copy(update={"instance_type": instance_type})
+
     @property
     def preferred_instance_type(self) -> str:
         """What is tried first, in a word: an instance type, or such as `serverless 4096 MB`."""

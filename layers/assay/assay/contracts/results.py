@@ -175,6 +175,8 @@ class ModelOutcome(Contract):
 
     Attributes:
         status: `evaluated` when the records were asked, `failed` when the model could not be asked at all.
+        instance_type: what served the endpoint, such as `ml.g5.2xlarge` or `serverless 4096 MB`; None without an
+            endpoint. Of several types in a config it is the one that AWS had room for.
         records: records in the catalog; answered + failed = records when evaluated.
         errors: number of failed records by kind of failure.
         wall_seconds: how long it took to ask the records.
@@ -189,6 +191,7 @@ class ModelOutcome(Contract):
     model: str
     status: Literal["evaluated", "failed"]
     endpoint_name: str | None = None
+    instance_type: str | None = None
     model_version: str | None = None
     records: int = 0
     answered: int = 0

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from functools import partial
 from itertools import islice
-from typing import TYPE_CHECKING, Any, NotRequired, TypedDict
+from typing import TYPE_CHECKING, Any, NamedTuple, NotRequired, TypedDict
 
 from assay.contracts.config import ModelSection, SuiteConfig, load_config
 from assay.contracts.errors import RejectedError
@@ -65,6 +65,7 @@ class Deployed(TypedDict):
     """Result of `deploy`: an endpoint in service, or why there is none. `seconds` is how long a new one took."""
 
     endpoint_name: str
+    instance_type: str | None
     model_version: str | None
     created: bool
     seconds: NotRequired[float]
@@ -194,6 +195,7 @@ def deploy(
     endpoints = Endpoints(owner)
     deployed: Deployed = {
         "endpoint_name": name,
+        "instance_type": None,
         "model_version": None,
         "created": False,
         "training": None,
@@ -214,9 +216,11 @@ def deploy(
         if _must_create(endpoints, name, model, identity, paths.evaluation_id, config.limits.deploy_seconds):
             deployed["created"], started = True, time.monotonic()
             tags = endpoints.tags(paths.evaluation_id, config.suite, identity)
-            endpoints.release(name, paths.evaluation_id)
-            deployed["model_version"] = _create(name, model, tags, role_arn, training_job)
-        endpoints.wait_in_service(name, config.limits.deploy_seconds)
+            creation = Creation(name, paths.evaluation_id, tags, role_arn, training_job)
+            deployed["model_version"] = _bring_up(endpoints, creation, model, config.limits.deploy_seconds)
+        else:
+            endpoints.wait_in_service(name, config.limits.deploy_seconds)
+        deployed["instance_type"] = endpoints.instance_type(name)
         if started is not None:
             deployed["seconds"] = time.monotonic() - started
     except (EndpointFailedError, TransientError) as error:
@@ -289,6 +293,7 @@ def evaluate(
             model=model_name,
             status="failed",
             endpoint_name=deployed["endpoint_name"],
+            instance_type=deployed["instance_type"],
             model_version=deployed["model_version"],
             records=prepared["records"],
             failure=Failure(kind=failure["kind"], reason=failure["reason"]),
@@ -383,7 +388,8 @@ def _kept(endpoints: Any, name: str, identity: str, owner: str) -> bool:
 def _identity(model: ModelSection, training_job: str | None = None) -> str:
     """Which model an endpoint serves, as a tag's value (at most 256 characters); of a tuned one also by which job."""
     tuned = "" if training_job is None else f":{training_job}"
-    return f"{model.model_id}:{model.model_version.replace('*', 'latest')}"[: 256 - len(tuned)] + tuned
+    source = model.huggingface_config.model_data or model.model_id
+    return f"{source}:{model.model_version.replace('*', 'latest')}"[: 256 - len(tuned)] + tuned
 
 
 def _gone(endpoints: Any, name: str, owner: str, seconds: float) -> bool:
@@ -394,18 +400,80 @@ def _gone(endpoints: Any, name: str, owner: str, seconds: float) -> bool:
     return True
 
 
-def _create(name: str, model: ModelSection, tags: list[dict[str, str]], role_arn: str, training_job: str | None) -> str:
-    from assay.aws import jumpstart
+class Creation(NamedTuple):
+    """What an endpoint is created with, besides the model."""
+
+    name: str
+    evaluation_id: str
+    tags: list[dict[str, str]]
+    role_arn: str
+    training_job: str | None
+
+
+def _bring_up(endpoints: Any, creation: Creation, model: ModelSection, seconds: float) -> str:
+    """Create the endpoint and wait until it is in service, on the first instance type that AWS has room for.
+
+    Returns:
+        The model's version.
+
+    Raises:
+        EndpointFailedError: there is no room for any, or it failed for another reason, or `seconds` passed.
+    """
+    from assay.aws.deployment import no_room
+    from assay.aws.endpoints import EndpointFailedError
+
+    end = time.monotonic() + seconds
+    types = () if model.deployment_config is None else model.deployment_config.instance_types
+    refusals: list[str] = []
+    for instance_type in types or (None,):
+        left = end - time.monotonic()
+        if refusals and (left <= 0 or not endpoints.wait_gone(creation.name, left)):
+            break
+        try:
+            endpoints.release(creation.name, creation.evaluation_id)
+            version = _create(creation, _on(model, instance_type), int(max(60, left)))
+            endpoints.wait_in_service(creation.name, left)
+        except EndpointFailedError as error:
+            refusals.append(f"{instance_type}: {error}" if len(types) > 1 else str(error))
+            if not no_room(str(error)):
+                break
+            logger.warning("no room for endpoint %s on %s", creation.name, instance_type)
+            endpoints.release(creation.name, creation.evaluation_id)
+        else:
+            return version
+    raise EndpointFailedError("; ".join(refusals))
+
+
+def _on(model: ModelSection, instance_type: str | None) -> ModelSection:
+    if model.deployment_config is None or instance_type is None:
+        return model
+    return model.model_copy(update={"deployment_config": model.deployment_config.on(instance_type)})
+
+
+def _create(creation: Creation, model: ModelSection, seconds: int) -> str:
+    from assay.aws import huggingface, jumpstart
     from assay.aws.endpoints import EndpointFailedError
 
     try:
+        if model.provider == "huggingface":
+            return huggingface.create_endpoint(
+                model,
+                endpoint_name=creation.name,
+                role_arn=creation.role_arn,
+                tags=creation.tags,
+                start_seconds=seconds,
+            )
         return jumpstart.create_endpoint(
-            model, endpoint_name=name, role_arn=role_arn, tags=tags, training_job=training_job
+            model,
+            endpoint_name=creation.name,
+            role_arn=creation.role_arn,
+            tags=creation.tags,
+            training_job=creation.training_job,
         )
     except Exception as error:
         # The SDK and the service raise dozens of types here (unknown model, EULA, quota, capacity). Each means that
         # this model cannot be deployed, and none may cost the other models their evaluation.
-        logger.exception("could not create endpoint %s", name)
+        logger.exception("could not create endpoint %s", creation.name)
         raise EndpointFailedError(f"{type(error).__name__}: {error}") from error
 
 
@@ -557,6 +625,7 @@ def _scored(
     return tally.outcome(
         model_name,
         endpoint_name=None if deployed is None else deployed["endpoint_name"],
+        instance_type=None if deployed is None else deployed["instance_type"],
         model_version=None if deployed is None else deployed["model_version"],
         wall_seconds=wall_seconds,
         dataset_scores=dataset_scores,
