@@ -99,4 +99,9 @@ def lines(done: Decided) -> list[str]:
         found.append("it is the champion")
     else:
         found.append(f"the champion is version {done.champion.rpartition('/')[2]}")
+    if done.overtaken is not None and package.status == "Approved":
+        version = done.overtaken.rpartition("/")[2]
+        found.append(
+            f"note: version {version} was approved after the gate had looked; this one was never held against it"
+        )
     return found

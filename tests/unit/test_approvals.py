@@ -124,7 +124,25 @@ def test_an_older_version_that_is_approved_later_is_told_not_to_be_the_champion(
     assert lines(done) == [
         "good, version 1 of sums: approved by arn:aws:iam::123456789012:user/ada at 2026-11-24T10:02:11Z",
         "the champion is version 2",
+        "note: version 2 was approved after the gate had looked; this one was never held against it",
     ]
+
+
+def test_a_winner_that_was_held_against_the_champion_is_approved_without_a_word_about_it(packages: list[str]) -> None:
+    approvals().decide(packages[0], "Approved", by=ADA, note="")
+    boto3.client("sagemaker").update_model_package(
+        ModelPackageArn=packages[1], CustomerMetadataProperties={"model": "better", "champion_arn": packages[0]}
+    )
+    done = approvals().decide(packages[1], "Approved", by=ADA, note="")
+    assert (done.overtaken, done.champion) == (None, packages[1])
+
+
+def test_a_winner_that_another_overtook_is_approved_with_a_word_about_it(packages: list[str]) -> None:
+    approvals().decide(packages[0], "Approved", by=ADA, note="")
+    done = approvals().decide(packages[1], "Approved", by=ADA, note="")
+    assert done.overtaken == packages[0]
+    rejected = approvals().decide(packages[1], "Rejected", by=ADA, note="", again=True)
+    assert not [line for line in lines(rejected) if line.startswith("note:")]
 
 
 def test_what_is_told_of_a_decision(packages: list[str]) -> None:

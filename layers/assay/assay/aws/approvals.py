@@ -51,11 +51,14 @@ class Decided:
         package: as it stands afterwards.
         changed: False when it was decided like this before; who did that stands.
         champion: the newest approved package of the group, None when none is approved.
+        overtaken: a champion that was approved after the gate had looked, so that the package was never held against
+            it; None where there is none.
     """
 
     package: PackageState
     changed: bool
     champion: str | None
+    overtaken: str | None = None
 
 
 class AlreadyDecidedError(Exception):
@@ -119,13 +122,15 @@ class Approvals:
                 return Decided(before, changed=False, champion=self._champion(before.group))
             if before.status in get_args(Decision) and not again:
                 raise AlreadyDecidedError(before)
+            champion = self._champion(before.group)
+            overtaken = None if champion in (None, arn, before.properties.get("champion_arn")) else champion
             self._client.update_model_package(
                 ModelPackageArn=arn,
                 ModelApprovalStatus=decision,
                 ApprovalDescription=" ".join(note.split())[:LONGEST_NOTE],
                 CustomerMetadataProperties={**before.properties, **decision_properties(decision, by, self._now())},
             )
-            return Decided(self.state(arn), changed=True, champion=self._champion(before.group))
+            return Decided(self.state(arn), changed=True, champion=self._champion(before.group), overtaken=overtaken)
 
     def _champion(self, group: str) -> str | None:
         answer = self._client.list_model_packages(
