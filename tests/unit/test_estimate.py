@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Mapping
 
 import pytest
@@ -87,6 +88,19 @@ def steps(prediction: Estimate) -> dict[str, PredictedStep]:
 
 def test_each_record_is_one_call_to_each_model() -> None:
     assert [(model.name, model.calls) for model in predicted().models] == [("plain", 10), ("wordy", 10), ("live", 10)]
+
+
+def test_robustness_asks_about_each_record_again_and_costs_as_much_more() -> None:
+    robust = """algorithms:
+  - {algorithm: QAAccuracySemanticRobustness, parameters: {num_perturbations: 3}}
+  - {algorithm: GeneralSemanticRobustness, parameters: {num_perturbations: 3, num_baseline_samples: 4}}
+"""
+    plain, again = predicted(), predicted(re.sub(r"algorithms:.*\n(  - .*\n)*", robust, CONFIG))
+    for before, after in zip(plain.models, again.models, strict=True):
+        # Both algorithms share the perturbed inputs; three repetitions are asked of a model that changes its mind.
+        assert after.calls == before.calls * (1 + 3 + 3)
+        assert after.output_tokens_at_most == before.output_tokens_at_most * 7
+        assert after.input_tokens > before.input_tokens * 6
 
 
 def test_input_tokens_are_those_of_the_rendered_prompts() -> None:

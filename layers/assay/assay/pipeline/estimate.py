@@ -13,6 +13,7 @@ from assay.contracts.catalog import Record
 from assay.contracts.config import ModelSection, SuiteConfig
 from assay.contracts.lanes import LaneLimit
 from assay.contracts.prices import Prices, TokenPrice
+from assay.contracts.second_answers import asks_per_record
 from assay.inference.prompts import render_prompt
 from assay.pipeline.lanes import Branch, Lane, pack
 from assay.pipeline.plan import PREPROCESS, PlannedEndpoint, PlannedModel, dependencies, plan, plan_given
@@ -257,13 +258,14 @@ def estimate(
     given = assumptions or Assumptions()
     prices = prices.overridden(config.pricing)
     asked = _asked(config, work.records)
+    times = asks_per_record(config.algorithms)
     called = tuple(
-        _model(config.model(model.name), endpoint.name, model, work, asked, measured or {}, given)
+        _model(config.model(model.name), endpoint.name, model, work, asked, measured or {}, given, times)
         for endpoint in plan(config)
         for model in endpoint.models
     )
     models = called + tuple(
-        _model(config.model(model.name), None, model, work, asked, measured or {}, given)
+        _model(config.model(model.name), None, model, work, asked, measured or {}, given, times)
         if config.model(model.name).is_asked
         else _not_called(model)
         for model in plan_given(config)
@@ -318,7 +320,8 @@ def plan_lanes(
             continue
         latencies = [measured[item.name].seconds for item in endpoint.models if measured and item.name in measured]
         latencies += [given.latency_seconds] * (len(latencies) < len(endpoint.models))
-        calls = _call_seconds(max(latencies), asked, config.limits.concurrency) + asked * given.scoring_seconds
+        asks = asked * asks_per_record(config.algorithms)
+        calls = _call_seconds(max(latencies), asks, config.limits.concurrency) + asked * given.scoring_seconds
         branches.append(
             Branch(
                 name=endpoint.name,
@@ -357,7 +360,9 @@ def _model(
     asked: int,
     measured: Mapping[str, Measured],
     given: Assumptions,
+    times: int,
 ) -> PredictedModel:
+    """`times`: how often it is asked about a record; a perturbed prompt is about as long as the first."""
     longest = longest_output(section)
     known = measured.get(section.name)
     share = asked / work.records if work.records else 0.0
@@ -366,9 +371,9 @@ def _model(
         endpoint=endpoint,
         step=planned.step,
         ask_steps=planned.ask_steps,
-        calls=asked,
-        input_tokens=math.ceil(work.characters[section.name] * share / given.characters_per_token),
-        output_tokens_at_most=asked * (given.output_tokens if longest is None else longest),
+        calls=asked * times,
+        input_tokens=math.ceil(work.characters[section.name] * share * times / given.characters_per_token),
+        output_tokens_at_most=asked * times * (given.output_tokens if longest is None else longest),
         output_limit_from="assumption" if longest is None else "config",
         latency_seconds=given.latency_seconds if known is None else known.seconds,
         latency_from="assumption" if known is None else known.evaluation_id,

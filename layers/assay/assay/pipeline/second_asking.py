@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from itertools import islice
@@ -12,6 +10,7 @@ from pathlib import Path
 from assay.contracts.catalog import Record
 from assay.contracts.config import AlgorithmSection
 from assay.contracts.results import Response
+from assay.contracts.second_answers import perturbation_name
 from assay.inference.kept import KeptResponses
 from assay.inference.store import Objects
 from assay.scoring.fmeval.robustness import Perturbations
@@ -19,7 +18,6 @@ from assay.scoring.scoring import Second, SecondAnswers
 
 # fmeval's heuristic: a model that says the same twice to this many inputs always says the same.
 STEADY_RECORDS = 5
-_PERTURBATION = ("perturbation", "uppercase", "whitespace", "butter_finger", "seed")
 
 _SENTENCES = "sentences"
 
@@ -66,7 +64,7 @@ class SecondAsking:
             first: the answers to it.
         """
         for section in self._sections:
-            name = _name_of(section)
+            name = perturbation_name(section)
             if name not in self._kept:
                 ask(self._perturbed(section, records()), f"{self._prefix}{name}/")
                 self._keep(name)
@@ -82,7 +80,7 @@ class SecondAsking:
         """The second answers to these records, by algorithm."""
         found: dict[str, dict[str, SecondAnswers]] = {}
         for section in self._sections:
-            perturbed = self._read(_name_of(section), records, int(section.settings["num_perturbations"]))
+            perturbed = self._read(perturbation_name(section), records, int(section.settings["num_perturbations"]))
             again = self._read("again", records, self._repetitions.get(section.algorithm, 0))
             found[section.algorithm] = {
                 record.id: SecondAnswers(tuple(first), tuple(second))
@@ -143,10 +141,3 @@ def _sentences(section: AlgorithmSection, record: Record) -> list[str]:
 
 def _anew(record: Record, number: int) -> Record:
     return record.model_copy(update={"id": f"{record.id}#{number}"})
-
-
-def _name_of(section: AlgorithmSection) -> str:
-    """The folder of an algorithm's perturbed inputs: the same for the same perturbations."""
-    settings = {name: value for name, value in section.settings.items() if any(part in name for part in _PERTURBATION)}
-    digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:12]
-    return f"{settings['perturbation_type']}-{digest}"
