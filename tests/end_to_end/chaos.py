@@ -124,9 +124,10 @@ class Cloud:
     stack: Stack
     ids: dict[int, str] = field(default_factory=dict)
 
-    def post(self, faults: list[dict[str, Any]]) -> None:
-        url = f"{self.stack.settings.endpoint_url}/_local/faults"
-        requests.post(url, json=faults, timeout=60, proxies={"http": ""}).raise_for_status()
+    def ask(self, what: str, body: Any) -> None:
+        """Tell the local cloud something: faults, or quotas."""
+        url = f"{self.stack.settings.endpoint_url}/_local/{what}"
+        requests.post(url, json=body, timeout=60, proxies={"http": ""}).raise_for_status()
 
     def forget_faults(self) -> None:
         url = f"{self.stack.settings.endpoint_url}/_local/faults"
@@ -135,7 +136,7 @@ class Cloud:
     def drop(self, run: Run) -> None:
         """Drop catalog and config of a seed, its fault being there before it can befall anything."""
         if run.fault is not None and not run.by_id:
-            self.post([{**run.fault, "about": run.suite}])
+            self.ask("faults", [{**run.fault, "about": run.suite}])
         bucket, s3 = self.stack.outputs["BucketName"], self.stack.client("s3")
         versions = []
         # Each seed its own instance type in turn: quotas are another test's matter.
@@ -150,7 +151,7 @@ class Cloud:
         catalog, config = versions
         self.ids[run.seed] = evaluation_id(config, catalog)
         if run.fault is not None and run.by_id:
-            self.post([{**run.fault, "about": self.ids[run.seed]}])
+            self.ask("faults", [{**run.fault, "about": self.ids[run.seed]}])
 
     def item(self, seed: int) -> dict[str, str]:
         """What the table knows of a seed's evaluation."""
