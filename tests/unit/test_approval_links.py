@@ -169,6 +169,12 @@ def test_the_same_decision_again_is_told_and_changes_nothing(world: World) -> No
     assert "before, by grace" in found.page
 
 
+def test_the_page_tells_of_a_champion_that_the_gate_has_not_seen(world: World) -> None:
+    boto3.client("sagemaker").create_model_package(ModelPackageGroupName="sums", ModelApprovalStatus="Approved")
+    found = world.ask("POST", decision="Approved", name="Ada")
+    assert "Version 2 was approved after the gate had looked" in found.page
+
+
 def test_other_methods_are_refused(world: World) -> None:
     assert world.ask("DELETE").status == 405
 

@@ -76,9 +76,11 @@ def _decided(link: ApprovalLink, decision: Decision, name: str, note: str, appro
     title = f"{package.properties.get('model', 'The model')}, version {package.version} of {package.group}"
     if not done.changed:
         return Answer(200, message_page(title, f"It was {package.status.lower()} before, by {package.decided_by}."))
-    return Answer(
-        200, message_page(title, f"It is {package.status.lower()}. Everybody who subscribed hears of it."), True
-    )
+    text = f"It is {package.status.lower()}. Everybody who subscribed hears of it."
+    if done.overtaken is not None and package.status == "Approved":
+        version = done.overtaken.rpartition("/")[2]
+        text += f" Version {version} was approved after the gate had looked: this one was never held against it."
+    return Answer(200, message_page(title, text), decided=True)
 
 
 def _question(package: PackageState, token: str, fault: str = "") -> str:
