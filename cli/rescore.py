@@ -12,6 +12,7 @@ from rich.table import Table
 
 from assay.aws.asset_files import fetch_folder
 from assay.aws.evaluation_files import EvaluationFiles
+from assay.aws.evaluations import Evaluations
 from assay.aws.storage import ObjectNotFoundError, Storage
 from assay.contracts.config import AlgorithmSection
 from assay.contracts.errors import RejectedError
@@ -25,7 +26,7 @@ from cli.target import ProfileOption, StackOption, Target, resolve, told_by_aws
 
 
 def rescore_command(
-    evaluation: Annotated[str, typer.Argument(help="`SUITE/ID` of an evaluation; the beginning of the id will do.")],
+    evaluation: Annotated[str, typer.Argument(help="An evaluation's id, or `SUITE/` and the beginning of it.")],
     algorithm: Annotated[
         list[str], typer.Option("--algorithm", "-a", help="An algorithm by its name; may stand several times.")
     ] = [],  # noqa: B006 - typer copies it
@@ -95,9 +96,12 @@ def find_evaluation(target: Target, evaluation: str) -> EvaluationPaths:
     Raises:
         CommandError: there is none, or the beginning of its id is that of several.
     """
-    suite, _, beginning = evaluation.strip("/").removeprefix("evaluations/").partition("/")
-    if not suite or not beginning:
-        raise CommandError(f"an evaluation is named SUITE/ID, found {evaluation!r}")
+    suite, parted, beginning = evaluation.strip("/").removeprefix("evaluations/").partition("/")
+    if not parted:
+        state = Evaluations(target.table, target.client("dynamodb")).get(evaluation)
+        if state is None:
+            raise CommandError(f"{target.place} has no evaluation {evaluation}; SUITE/ID names an older one")
+        return EvaluationPaths(target.bucket, state.suite, evaluation)
     found: set[str] = set()
     pages = (
         target.client("s3")

@@ -28,7 +28,7 @@ Every record gets every score, or an error that says why it has none: `NoAnswer`
 less is better. Binary scores are only ever 0 or 1. A score *of the catalog* is no mean of those of its records: it
 stands in `models/<model>/outcome.json` as `dataset_scores`, and no paired test is made of it.
 
-`assay rescore SUITE/ID --algorithm NAME` computes further scores on the stored responses of an evaluation, without
+`assay rescore EVALUATION --algorithm NAME` computes further scores on the stored responses of an evaluation, without
 asking a model; they go below `rescored/`, beside what was there.
 
 A *location* is the path of a folder in the evaluation image, or an `s3://` URI, from which a step fetches everything

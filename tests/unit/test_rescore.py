@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -129,6 +130,11 @@ class S3:
         return [{"CommonPrefixes": [{"Prefix": key} for key in keys if key.startswith(Prefix)]}]
 
 
+class Table:
+    def get(self, evaluation_id: str) -> SimpleNamespace | None:
+        return SimpleNamespace(suite="demo") if evaluation_id == PATHS.evaluation_id else None
+
+
 @pytest.fixture
 def cloud(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
     text = json.dumps(CONFIG.model_dump(mode="json", exclude_none=True, exclude_defaults=True)).encode()
@@ -137,6 +143,13 @@ def cloud(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
     target = Target("here", {"BucketName": "assay", "EvaluationsTable": "t"}, {}, lambda _service: s3)
     monkeypatch.setattr(command, "resolve", lambda _profile, _stack: target)
     monkeypatch.setattr(command, "Storage", lambda _bucket, _client: bucket)
+    monkeypatch.setattr(command, "Evaluations", lambda _table, _client: Table())
+
+
+def test_the_id_alone_names_an_evaluation(cloud: None) -> None:
+    result = CliRunner().invoke(app, ["rescore", PATHS.evaluation_id, "-a", "ExactMatch"])
+    assert result.exit_code == 0, result.output
+    assert "good" in result.output
 
 
 def test_the_command_prints_every_score_and_where_it_lies(cloud: None, tmp_path: Path) -> None:
@@ -153,7 +166,7 @@ def test_the_command_prints_every_score_and_where_it_lies(cloud: None, tmp_path:
     [
         (["demo/0", "-a", "Bleu"], "2 evaluations begin so"),
         (["demo/9", "-a", "Bleu"], "there is none"),
-        (["demo", "-a", "Bleu"], "an evaluation is named SUITE/ID"),
+        (["ffff", "-a", "Bleu"], "here has no evaluation ffff; SUITE/ID names an older one"),
         (["demo/0123"], "say which algorithms"),
         (["demo/0123", "-a", "Blue"], "unknown algorithm 'Blue'; did you mean `Bleu`?"),
         (["demo/0123", "-a", "Bleu", "-a", "Bleu"], "the algorithm Bleu stands twice"),
