@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
-from assay.contracts.config import SuiteConfig, check_config
+from assay.contracts.config import SuiteConfig, check_config, load_config
 from assay.contracts.contenders import contenders, dump_config
 from assay.contracts.model_section import ModelSection
 
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples/configs"
 SMALL = {"instance_type": "ml.m5.xlarge"}
 LEAST: dict[str, dict[str, Any]] = {
     "jumpstart": {"model_id": "m", "deployment_config": SMALL},
@@ -209,3 +211,8 @@ def test_prompts_to_hosted_models_are_contenders_that_share_nothing() -> None:
     assert all(model.contender_of is None for model in expanded.models)
     assert check_config(dump_config(expanded), "s.yaml") == expanded
     assert isinstance(expanded, SuiteConfig)
+
+
+@pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_example_is_carried_out_whole(path: Path) -> None:
+    assert load_config(path.read_bytes(), path.name).models

@@ -278,3 +278,25 @@ def test_a_price_file_at_fault_names_line_and_key(line: str, number: int, key: s
     with pytest.raises(RejectedError) as caught:
         load_prices(f"as_of: '2026'\nregion: eu-west-1\nsource: ours\n{line}\n".encode(), "prices.yaml")
     assert [(fault.line, fault.key) for fault in caught.value.faults] == [(number, key)]
+
+
+@pytest.mark.parametrize(
+    "model_id",
+    [
+        "amazon.nova-lite-v1:0",
+        "eu.amazon.nova-lite-v1:0",
+        "us-gov.amazon.nova-lite-v1:0",
+        "arn:aws:bedrock:eu-west-1::foundation-model/amazon.nova-lite-v1:0",
+        "arn:aws:bedrock:eu-west-1:123456789012:inference-profile/eu.amazon.nova-lite-v1:0",
+    ],
+)
+def test_a_model_costs_the_same_through_an_inference_profile(model_id: str) -> None:
+    prices = bundled_prices()
+    assert prices.of_tokens("m", model_id) == prices.tokens["amazon.nova-lite-v1:0"]
+
+
+@pytest.mark.parametrize(
+    "model_id", ["eu.no-such.model", "arn:aws:bedrock:eu-west-1:123456789012:provisioned-model/abcdefabcdef", "eu."]
+)
+def test_the_price_of_another_model_is_not_guessed(model_id: str) -> None:
+    assert bundled_prices().of_tokens("m", model_id) is None

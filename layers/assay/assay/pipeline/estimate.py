@@ -19,7 +19,14 @@ from assay.pipeline.lanes import Branch, Lane, pack
 from assay.pipeline.plan import PREPROCESS, PlannedEndpoint, PlannedModel, dependencies, plan, plan_given
 
 # What text generation endpoints and APIs call the longest answer.
-MAX_TOKENS_KEYS = ("max_new_tokens", "max_tokens", "maxTokens", "max_gen_len", "max_length")
+MAX_TOKENS_KEYS = (
+    "max_new_tokens",
+    "max_tokens",
+    "max_completion_tokens",
+    "maxTokens",
+    "max_gen_len",
+    "max_length",
+)
 
 
 @dataclass(frozen=True)
@@ -531,8 +538,8 @@ def _told(
         f"scoring a response takes {given.scoring_seconds:g} s"
     )
     yield (
-        f"a token is {given.characters_per_token:g} characters of the prompt; what the content template adds is not "
-        "counted; output is the most that the config allows"
+        f"a token is {given.characters_per_token:g} characters of the prompt; what content template and system prompt "
+        "add is not counted; output is the most that the config allows"
     )
     if unlimited := [model.name for model in models if model.output_limit_from == "assumption"]:
         yield f"an answer has at most {given.output_tokens} tokens, with no maximum set: {', '.join(unlimited)}"

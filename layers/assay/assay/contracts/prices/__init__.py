@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from importlib import resources
@@ -14,6 +15,11 @@ from assay.contracts.errors import Fault, RejectedError
 
 BUNDLED = "2026-11.yaml"
 OWN = "pricing"
+# What an inference profile puts before the id of its model, as an id or as an ARN; an ARN of a model likewise.
+_PROFILE = re.compile(
+    r"^(arn:[a-z-]+:bedrock:[a-z0-9-]*:[0-9]*:(foundation-model|inference-profile)/)?"
+    r"((apac|au|ca|eu|global|jp|us|us-gov)\.(?=[a-z0-9-]+\.))?"
+)
 
 
 @dataclass(frozen=True)
@@ -52,9 +58,12 @@ class Prices:
         return self.hourly.get(instance_type)
 
     def of_tokens(self, name: str, model_id: str | None) -> TokenPrice | None:
-        """Price of the tokens of the model `name` of a config; None where it is not known."""
-        found = self.own_tokens.get(name)
-        return found if found is not None else self.tokens.get(model_id or "")
+        """Price of the tokens of the model `name` of a config; None where it is not known.
+
+        A request through one of Bedrock's inference profiles costs what the model costs.
+        """
+        found = self.own_tokens.get(name) or self.tokens.get(model_id or "")
+        return found if found is not None else self.tokens.get(_PROFILE.sub("", model_id or ""))
 
     def overridden(self, pricing: PricingSection | None) -> Prices:
         """These prices with those of a config in their place."""

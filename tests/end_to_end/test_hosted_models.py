@@ -1,0 +1,98 @@
+"""A model of Bedrock, one behind an API, and one of JumpStart in one suite: each is reached in its own way."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from assay.contracts.evaluation import EvaluationPaths
+from assay.contracts.results import Comparison
+from tests.end_to_end.conftest import PROJECT, Cloud
+
+RECORDS = 6
+SECRET = "assay/local-api"
+HOSTED = ("bedrock-smollm2", "api-smollm2")
+
+
+def evaluate(cloud: Cloud, suite: str, config: str) -> tuple[EvaluationPaths, Comparison]:
+    lines = (PROJECT / "examples/catalogs/general-knowledge.jsonl").read_text().splitlines()[:RECORDS]
+    config = config.replace("name: hosted-models", f"name: {suite}").replace(
+        "general-knowledge.jsonl", f"{suite}.jsonl"
+    )
+    cloud.drop(f"catalogs/{suite}.jsonl", "\n".join(lines))
+    cloud.drop(f"configs/{suite}.yaml", config)
+    [completed] = cloud.wait(lambda: cloud.events("EvaluationCompleted", suite=suite), 240)
+    paths = EvaluationPaths(cloud.bucket, suite, completed["evaluation_id"])
+    return paths, Comparison.model_validate_json(cloud.read(paths.comparison))
+
+
+def responses(cloud: Cloud, paths: EvaluationPaths, model: str) -> list[dict[str, Any]]:
+    keys = cloud.keys(paths.responses(model))
+    return [json.loads(line) for key in keys for line in cloud.read(key).splitlines()]
+
+
+@pytest.fixture(scope="module")
+def config() -> str:
+    return (PROJECT / "examples/configs/hosted-models.yaml").read_text()
+
+
+@pytest.fixture(scope="module")
+def finished(cloud: Cloud, config: str) -> tuple[EvaluationPaths, Comparison]:
+    cloud.stack.client("secretsmanager").create_secret(Name=SECRET, SecretString="a-key-of-the-local-api")
+    return evaluate(cloud, "hosted-models", config)
+
+
+def test_every_provider_answers_every_record(finished: tuple[EvaluationPaths, Comparison]) -> None:
+    outcomes = {model.model: model.outcome for model in finished[1].models}
+    assert set(outcomes) == {*HOSTED, "nearest-neighbour"}
+    for outcome in outcomes.values():
+        assert (outcome.status, outcome.answered, outcome.failed) == ("evaluated", RECORDS, 0)
+    assert [outcomes[name].endpoint_name for name in HOSTED] == [None, None]
+    assert outcomes["nearest-neighbour"].endpoint_name is not None
+
+
+def test_hosted_models_tell_of_tokens_and_ends(cloud: Cloud, finished: tuple[EvaluationPaths, Comparison]) -> None:
+    ends = {"bedrock-smollm2": {"end_turn", "max_tokens", "stop_sequence"}, "api-smollm2": {"stop", "length"}}
+    for name, known in ends.items():
+        found = responses(cloud, finished[0], name)
+        assert len(found) == RECORDS
+        for response in found:
+            assert response["input_tokens"] > response["output_tokens"] >= 0
+            assert response["finish_reason"] in known
+            assert response["request_id"]
+
+
+def test_a_hosted_model_has_one_step_and_no_endpoint(
+    cloud: Cloud, finished: tuple[EvaluationPaths, Comparison]
+) -> None:
+    sagemaker = cloud.stack.client("sagemaker")
+    [execution] = cloud.executions("hosted-models")
+    steps = sagemaker.list_pipeline_execution_steps(PipelineExecutionArn=execution["PipelineExecutionArn"])
+    names = {step["StepName"] for step in steps["PipelineExecutionSteps"]}
+    assert {f"evaluate-{name}" for name in HOSTED} <= names
+    assert {name for name in names if name.startswith(("deploy", "cleanup"))} == {
+        "deploy-nearest-neighbour",
+        "cleanup-nearest-neighbour",
+    }
+
+
+def test_the_key_of_an_api_stands_nowhere(cloud: Cloud, finished: tuple[EvaluationPaths, Comparison]) -> None:
+    for key in cloud.keys(finished[0].prefix):
+        assert b"a-key-of-the-local-api" not in cloud.read(key)
+    logs = [path for path in cloud.stack.settings.home.rglob("*.log") if path.is_file()]
+    assert logs
+    for path in logs:
+        assert b"a-key-of-the-local-api" not in path.read_bytes()
+
+
+def test_without_its_key_one_model_fails_and_the_others_are_evaluated(cloud: Cloud, config: str) -> None:
+    _, comparison = evaluate(cloud, "no-key", config.replace(SECRET, "assay/none").replace("hosted-models", "no-key"))
+    outcomes = {model.model: model.outcome for model in comparison.models}
+    failure = outcomes["api-smollm2"].failure
+    assert failure is not None
+    assert (failure.kind, outcomes["api-smollm2"].records) == ("NotConnected", RECORDS)
+    assert "assay/none cannot be read: ResourceNotFoundException" in failure.reason
+    assert outcomes["bedrock-smollm2"].answered == outcomes["nearest-neighbour"].answered == RECORDS
+    assert comparison.winner in {"bedrock-smollm2", "nearest-neighbour"}
