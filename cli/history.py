@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from botocore.exceptions import ClientError
 
-from assay.aws.storage import ObjectNotFoundError, Storage
+from assay.aws.storage import Storage
 from assay.contracts.config import SuiteConfig
+from assay.contracts.errors import ObjectNotFoundError
 from assay.contracts.evaluation import EvaluationPaths
 from assay.contracts.results import ModelOutcome
 from assay.pipeline.estimate import Measured

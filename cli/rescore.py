@@ -13,9 +13,9 @@ from rich.table import Table
 from assay.aws.asset_files import fetch_folder
 from assay.aws.evaluation_files import EvaluationFiles
 from assay.aws.evaluations import Evaluations
-from assay.aws.storage import ObjectNotFoundError, Storage
+from assay.aws.storage import Storage
 from assay.contracts.config import AlgorithmSection
-from assay.contracts.errors import RejectedError
+from assay.contracts.errors import ObjectNotFoundError, RejectedError
 from assay.contracts.evaluation import EvaluationPaths
 from assay.contracts.results import Comparison
 from assay.pipeline.rescore import rescore, rescore_name

@@ -6,6 +6,7 @@ import hashlib
 import json
 import time
 from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,9 +14,9 @@ import typer
 from botocore.exceptions import ClientError
 from rich.console import Console
 
-from assay.aws.storage import ObjectNotFoundError, Storage
-from assay.contracts.errors import Fault, RejectedError
-from assay.contracts.evaluation import EvaluationPaths, ObjectVersion, evaluation_id
+from assay.aws.storage import Storage
+from assay.contracts.errors import Fault, ObjectNotFoundError, RejectedError
+from assay.contracts.evaluation import EvaluationPaths, ObjectVersion, evaluation_id, rejected_key
 from assay.contracts.results import Comparison
 from cli.decision import print_decision
 from cli.files import Suite, read_config, read_records, unreadable
@@ -25,7 +26,6 @@ from cli.progress import TimedOutError, watch
 from cli.target import ProfileOption, StackOption, Target, resolve, told_by_aws
 from cli.validate import line_of
 
-REJECTED = "rejected/"
 POLL_SECONDS = 1.0
 
 
@@ -152,19 +152,31 @@ def rejection(target: Target, dropped: Drop) -> CommandError | None:
         if key is None:
             continue
         try:
-            answer = target.client("s3").get_object(Bucket=target.bucket, Key=f"{REJECTED}{key}.json")
+            answer = target.client("s3").get_object(Bucket=target.bucket, Key=rejected_key(key))
         except ClientError as error:
             if error.response["Error"]["Code"] in ("NoSuchKey", "404"):
                 continue
             raise
         body = json.loads(answer["Body"].read())
-        if body["dropped"]["version_id"] == dropped.config.version_id:
+        if _is_about(body, dropped, answer["LastModified"], target):
             faults = [
                 Fault(item["message"], line=item["line"], column=item["column"], key=item["key"])
                 for item in body["faults"]
             ]
             return refused(body["subject"], faults, body["total_faults"])
     return None
+
+
+def _is_about(body: dict[str, Any], dropped: Drop, written: datetime, target: Target) -> bool:
+    """Whether a refusal tells of this drop; when the event of its catalog is handled last, it names that one."""
+    if body["dropped"]["version_id"] == dropped.config.version_id:
+        return True
+    if dropped.catalog is None or body["dropped"]["version_id"] != dropped.catalog.version_id:
+        return False
+    version = {} if dropped.config.version_id is None else {"VersionId": dropped.config.version_id}
+    config = target.client("s3").head_object(Bucket=target.bucket, Key=dropped.config.key, **version)
+    # An older one is of an older config.
+    return dropped.suite in body["suites"] and bool(config["LastModified"] <= written)
 
 
 def follow(target: Target, dropped: Drop, identifier: str, console: Console, seconds: float) -> Comparison:

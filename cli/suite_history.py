@@ -17,9 +17,9 @@ from assay.aws.approvals import PackageState, package_state
 from assay.aws.champions import Champions
 from assay.aws.evaluation_files import EvaluationFiles
 from assay.aws.history import EvaluationHistory, PastEvaluation
-from assay.aws.storage import ObjectNotFoundError, Storage
+from assay.aws.storage import Storage
 from assay.contracts.config import SuiteConfig
-from assay.contracts.errors import RejectedError, TransientError
+from assay.contracts.errors import ObjectNotFoundError, RejectedError, TransientError
 from assay.contracts.evaluation import EvaluationPaths
 from assay.contracts.results import Comparison, Manifest, Mean
 from assay.decision.drift import Changed, Drift, drift, what_changed

@@ -1,4 +1,4 @@
-"""A config or catalog was dropped: the evaluations that it asks for are started, or it is refused."""
+"""Something was dropped, requested or is due: the evaluations that it asks for are started, or it is refused."""
 
 from __future__ import annotations
 
@@ -27,11 +27,17 @@ from assay.aws.evaluations import Evaluations
 from assay.aws.mail import Mailer
 from assay.aws.pipelines import SageMakerPipelines
 from assay.aws.quotas import ServiceQuotas
+from assay.aws.schedules import Schedules
 from assay.aws.storage import Storage
-from assay.contracts.evaluation import ObjectVersion
-from assay.contracts.events import ObjectCreated
+from assay.aws.suites import SuiteTable
+from assay.contracts.events import ObjectEvent, RequestEvent, StartEvent
 from assay.pipeline.build import StepSettings
-from assay.pipeline.start import EvaluationStarter, Started
+from assay.pipeline.drops import Drops
+from assay.pipeline.due import Due
+from assay.pipeline.refusals import Refusals
+from assay.pipeline.requests import Requests
+from assay.pipeline.start import EvaluationStarter
+from assay.pipeline.suites import Suites
 
 logger = Logger()
 metrics = Metrics()
@@ -40,26 +46,41 @@ metrics = Metrics()
 @metrics.log_metrics
 @logger.inject_lambda_context(clear_state=True)
 def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Start what S3's `Object Created` asks for; the same version of an object is handled once."""
-    drop = ObjectCreated.model_validate(event).version
+    """Start what an event asks for; one that is delivered again is not handled again."""
+    asked = StartEvent.validate_python(event).model_dump(mode="json", by_alias=True)
     once, config = idempotency()
     config.register_lambda_context(context)
-    handle = idempotent_function(_handle, data_keyword_argument="drop", persistence_store=once, config=config)
-    results: list[dict[str, Any]] = handle(drop=dataclasses.asdict(drop))
+    handle = idempotent_function(_handle, data_keyword_argument="asked", persistence_store=once, config=config)
+    results: list[dict[str, Any]] = handle(asked=asked, function_arn=context.invoked_function_arn)
+    metrics.add_metric("EventsHandled", MetricUnit.Count, 1)
     for result in results:
         metrics.add_metric(f"Evaluations{result['outcome'].capitalize()}", MetricUnit.Count, 1)
-    logger.info("drop handled", key=drop.key, version_id=drop.version_id, results=results)
+    logger.info("event handled", subject=_subject(asked), results=results)
     return {"results": results}
 
 
-def _handle(*, drop: dict[str, Any]) -> list[dict[str, Any]]:
-    started: list[Started] = starter().handle(ObjectVersion(**drop))
+def _handle(*, asked: dict[str, Any], function_arn: str) -> list[dict[str, Any]]:
+    start = starter()
+    suites = Suites(start, SuiteTable(runtime.evaluations_table()), schedules(function_arn))
+    refusals = Refusals(start.store, start.announcer, start.clock)
+    event = StartEvent.validate_python(asked)
+    if isinstance(event, ObjectEvent):
+        started = Drops(start, suites, refusals).handle(event.drop)
+    elif isinstance(event, RequestEvent):
+        started = [Requests(start, suites, refusals).handle(event)]
+    else:
+        started = [Due(start, suites, refusals).handle(event.detail)]
     return [{**dataclasses.asdict(item), "limits": [limit.model_dump() for limit in item.limits]} for item in started]
+
+
+def _subject(asked: dict[str, Any]) -> Any:
+    """What a log line calls an event: not the detail of a request, which may hold prompts."""
+    return {"id": asked["id"], "source": asked["source"]} if "id" in asked else asked["detail"]
 
 
 @functools.cache
 def idempotency() -> tuple[DynamoDBPersistenceLayer, IdempotencyConfig]:
-    """Powertools' memory of drops: one that is handled is not handled again, one that failed is."""
+    """Powertools' memory of events: one that is handled is not handled again, one that failed is."""
     store = DynamoDBPersistenceLayer(table_name=runtime.idempotency_table())
     return store, IdempotencyConfig(raise_on_no_idempotency_key=True, expires_after_seconds=7 * 24 * 3600)
 
@@ -90,4 +111,15 @@ def starter() -> EvaluationStarter:
             "sagemaker": version("sagemaker"),
             "step_image": runtime.step_image_uri(),
         },
+    )
+
+
+@functools.cache
+def schedules(function_arn: str) -> Schedules:
+    """The suites' schedules. They call this very function, whose ARN its own template cannot tell it."""
+    return Schedules(
+        group=runtime.schedule_group(),
+        role_arn=runtime.schedule_role_arn(),
+        function_arn=function_arn,
+        dead_letters_arn=runtime.schedule_dead_letters_arn(),
     )

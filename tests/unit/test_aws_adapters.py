@@ -19,13 +19,11 @@ from assay.aws.evaluations import Evaluations
 from assay.aws.faults import transient_faults
 from assay.aws.mail import Mailer
 from assay.contracts.errors import TransientError
-from assay.contracts.evaluation import ObjectVersion
 from assay.contracts.events import Detail
 from assay.contracts.reconciliation import EvaluationState
 
 ID, OTHER = "0" * 32, "1" * 32
 NOW = datetime(2026, 11, 24, 8, 0, tzinfo=UTC)
-CONFIG = ObjectVersion("bucket", "configs/a.yaml", "v1")
 
 
 class Clock:
@@ -96,9 +94,17 @@ def test_an_evaluation_begins_and_holds_what_the_state_machine_reads(evaluations
     }
 
 
+def test_what_a_request_carried_is_there_for_the_state_machine(evaluations: Evaluations) -> None:
+    evaluations.begin(ID, suite="faq", bucket="bucket", correlation_id="build 17")
+    assert state_item()["correlation_id"] == "build 17"
+
+
 def test_an_evaluation_whose_pipeline_runs_does_not_begin_again(evaluations: Evaluations) -> None:
+    assert not evaluations.has_started(ID)
     evaluations.begin(ID, suite="faq", bucket="bucket")
+    assert not evaluations.has_started(ID)
     evaluations.started(ID, "arn:execution")
+    assert evaluations.has_started(ID)
     assert not evaluations.begin(ID, suite="faq", bucket="bucket")
     assert evaluations.get(ID) == EvaluationState(ID, "faq", "bucket", "started", "arn:execution", NOW)
 
@@ -125,53 +131,6 @@ def test_a_pipeline_that_ended_before_its_start_was_noted_stays_ended(evaluation
 
 def test_an_unknown_evaluation_is_none(evaluations: Evaluations) -> None:
     assert evaluations.get(ID) is None
-
-
-# ---- suites
-
-
-def test_a_catalog_knows_the_configs_that_read_it(evaluations: Evaluations) -> None:
-    evaluations.remember_suite("b", ObjectVersion("bucket", "configs/b.yaml", None), "catalogs/faq.jsonl")
-    evaluations.remember_suite("a", CONFIG, "catalogs/faq.jsonl")
-    evaluations.remember_suite("c", ObjectVersion("bucket", "configs/c.yaml", "v"), "catalogs/other.jsonl")
-    assert evaluations.configs_reading("catalogs/faq.jsonl") == ["configs/a.yaml", "configs/b.yaml"]
-    assert evaluations.configs_reading("catalogs/nobody.jsonl") == []
-
-
-def test_a_suite_that_changed_its_catalog_is_not_evaluated_for_the_old_one(evaluations: Evaluations) -> None:
-    evaluations.remember_suite("a", CONFIG, "catalogs/old.jsonl")
-    evaluations.remember_suite("a", CONFIG, "catalogs/new.jsonl")
-    assert evaluations.configs_reading("catalogs/old.jsonl") == []
-    assert evaluations.configs_reading("catalogs/new.jsonl") == ["configs/a.yaml"]
-
-
-def test_a_suite_that_moved_to_another_config_is_read_from_there(evaluations: Evaluations) -> None:
-    evaluations.remember_suite("a", CONFIG, "catalogs/faq.jsonl")
-    evaluations.remember_suite("a", ObjectVersion("bucket", "configs/moved.yaml", "v2"), "catalogs/faq.jsonl")
-    assert evaluations.configs_reading("catalogs/faq.jsonl") == ["configs/moved.yaml"]
-
-
-def test_two_configs_of_a_suite_at_once_are_tried_again(evaluations: Evaluations) -> None:
-    evaluations.remember_suite("a", CONFIG, "catalogs/old.jsonl")
-    behind = Evaluations("evaluations", client=_Stale(boto3.client("dynamodb"), "catalogs/before-old.jsonl"))
-    with pytest.raises(TransientError, match="same time"):
-        behind.remember_suite("a", CONFIG, "catalogs/new.jsonl")
-    assert evaluations.configs_reading("catalogs/new.jsonl") == []
-    assert evaluations.configs_reading("catalogs/old.jsonl") == ["configs/a.yaml"]
-
-
-class _Stale:
-    """A client that reads what the table held a moment ago, as a concurrent writer does."""
-
-    def __init__(self, client: Any, catalog_key: str) -> None:
-        self._client = client
-        self._catalog_key = catalog_key
-
-    def get_item(self, **_: Any) -> dict[str, Any]:
-        return {"Item": {"catalog_key": {"S": self._catalog_key}}}
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._client, name)
 
 
 # ---- the lock
@@ -249,6 +208,7 @@ def test_an_event_goes_to_assays_own_bus_from_assay() -> None:
         "schema_version": "1",
         "evaluation_id": ID,
         "suite": "faq",
+        "correlation_id": None,
         "occurred_at": "2026-11-24T08:00:00Z",
         "data": {"models": ["é"]},
     }
@@ -310,7 +270,7 @@ def test_a_throttled_table_is_a_transient_error() -> None:
         lambda: evaluations.begin(ID, suite="faq", bucket="bucket"),
         lambda: evaluations.started(ID, "arn"),
         lambda: evaluations.get(ID),
-        lambda: evaluations.remember_suite("faq", CONFIG, "catalogs/faq.jsonl"),
+        lambda: evaluations.has_started(ID),
         lambda: evaluations.lock("faq", ID).__enter__(),
     ):
         with pytest.raises(TransientError):

@@ -2,35 +2,24 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, get_args
 
 import pytest
 from jsonschema import Draft202012Validator, FormatChecker, ValidationError
+from pydantic import BaseModel
 
-from assay.contracts.config import SuiteConfig
 from assay.contracts.errors import RejectedError
 from assay.contracts.evaluation import ObjectVersion
-from assay.contracts.events import Detail, DetailType, ObjectCreated
-from assay.contracts.lanes import Quotas
-from assay.contracts.results import SourceObject
-from assay.pipeline.start import EvaluationStarter
+from assay.contracts.events import Detail, DetailType, Drop, DueEvent, ObjectEvent, RequestEvent, StartEvent
+from assay.contracts.request import correlation_of, read_request
+from tests.unit.start_world import CATALOG, CONFIG, World
 
 EVENTS = Path(__file__).resolve().parents[2] / "events"
 NAMES = sorted(path.name.removesuffix(".schema.json") for path in EVENTS.glob("*.schema.json"))
-OURS = [name for name in NAMES if name.endswith(".v1")]
-CATALOG = b'{"model_input": "2+2?", "target_output": "4"}\n'
-CONFIG = b"""\
-pipeline: {name: sums}
-dataset: {input_data_location: sums.jsonl}
-models: [{name: m, provider: endpoint, endpoint_name: e}]
-algorithms: [FactualKnowledge]
-"""
+TAKEN = ["evaluation_due.v1", "evaluation_requested.v1"]
+OURS = [name for name in NAMES if name.endswith(".v1") and name not in TAKEN]
 
 
 def load(name: str) -> Any:
@@ -83,90 +72,98 @@ def test_a_detail_lacks_nothing(name: str, missing: str) -> None:
 @pytest.mark.parametrize("name", OURS)
 def test_a_consumer_survives_what_a_later_minor_version_adds(name: str) -> None:
     event = load(f"{name}.json")
-    event["detail"]["data"]["added_later"] = 1
+    event["detail"]["added_later"] = event["detail"]["data"]["added_later"] = 1
     validator(name).validate(event)
 
 
-def test_a_drop_is_read_from_its_sample() -> None:
-    event = load("s3_object_created.json")
-    version = ObjectCreated.model_validate(event).version
-    assert version == ObjectVersion(
-        bucket="assay-bucket-1a2b3c4d5e6f",
-        key="configs/general-knowledge.yaml",
-        version_id="IYV3p45BT0ac8hjHg1houSdS1a.Mro8e",
-    )
+@pytest.mark.parametrize("name", OURS)
+def test_an_event_of_an_earlier_version_is_still_one(name: str) -> None:
+    event = load(f"{name}.json")
+    del event["detail"]["correlation_id"]
+    event["detail"]["data"].pop("suites", None)
+    validator(name).validate(event)
+    assert Detail.model_validate(event["detail"]).correlation_id is None
+
+
+@pytest.mark.parametrize(
+    ("name", "version_id", "deleted"),
+    [
+        ("s3_object_created.json", "IYV3p45BT0ac8hjHg1houSdS1a.Mro8e", False),
+        ("s3_object_deleted.json", "1QW9g1Z99LUNbvaaYVpW9xDlOLU.qxgF", True),
+    ],
+)
+def test_a_drop_is_read_from_its_sample(name: str, version_id: str, deleted: bool) -> None:
+    bucket, key = "assay-bucket-1a2b3c4d5e6f", "configs/general-knowledge.yaml"
+    drop = ObjectEvent.model_validate(load(name)).drop
+    assert drop == Drop(ObjectVersion(bucket=bucket, key=key, version_id=version_id), deleted=deleted)
+
+
+# ---- what start_evaluation takes
+
+
+def accepts(name: str, event: Any) -> bool:
+    return bool(validator(name).is_valid(event))
+
+
+REQUESTS = [
+    {"suite": "sums"},
+    {"suite": "sums", "config": "x"},
+    {},
+    {"config": {"pipeline": {}}},
+    {"config": 7},
+    {"suite": "a b"},
+    {"suite": "sums", "request_id": "../x"},
+    {"suite": "sums", "correlation_id": ""},
+    {"suite": "sums", "correlation_id": "x" * 257},
+    {"suite": "sums", "other": 1},
+    {"suite": "sums", "schema_version": "2"},
+    {"suite": "sums", "model": {"name": "m"}},
+    {"suite": "sums", "model": {"name": "m", "endpoint_name": "e"}},
+    {"suite": "sums", "model": {"name": "m", "endpoint_name": "e", "model_data": "s3://b/k"}},
+    {"suite": "sums", "model": {"endpoint_name": "e"}},
+]
+
+
+@pytest.mark.parametrize("detail", REQUESTS, ids=str)
+def test_the_schema_of_a_request_allows_what_is_taken_and_nothing_else(detail: dict[str, Any]) -> None:
+    event = load("evaluation_requested.v1.json") | {"detail": {"schema_version": "1", **detail}}
+    try:
+        read_request(event["detail"], "requests/x.json")
+        taken = True
+    except RejectedError:
+        taken = False
+    assert accepts("evaluation_requested.v1", event) is taken
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("s3_object_created", ObjectEvent),
+        ("s3_object_deleted", ObjectEvent),
+        ("evaluation_requested.v1", RequestEvent),
+        ("evaluation_due.v1", DueEvent),
+    ],
+)
+def test_each_event_that_starts_an_evaluation_is_known_by_its_sample(name: str, kind: type[BaseModel]) -> None:
+    event = StartEvent.validate_python(load(f"{name}.json"))
+    assert isinstance(event, kind)
+    again = StartEvent.validate_python(event.model_dump(mode="json", by_alias=True))
+    assert again == event
+
+
+def test_a_sample_of_a_request_is_one_that_would_be_taken() -> None:
+    event = RequestEvent.model_validate(load("evaluation_requested.v1.json"))
+    assert read_request(event.detail, "requests/x.json").correlation_id == correlation_of(event.detail)
 
 
 # ---- what start_evaluation emits
 
 
-@dataclass
-class World:
-    """Everything that start_evaluation touches, in memory."""
-
-    bucket: str = "drops"
-    objects: dict[str, bytes] = field(default_factory=dict)
-    emitted: list[tuple[str, Detail]] = field(default_factory=list)
-
-    def latest(self, key: str) -> ObjectVersion:
-        return ObjectVersion(self.bucket, key, "v1")
-
-    def exists(self, key: str) -> bool:
-        return key in self.objects
-
-    def read(self, key: str, version_id: str | None = None) -> bytes:
-        return self.objects[key]
-
-    def chunks(self, key: str, version_id: str | None = None) -> Iterator[bytes]:
-        yield self.objects[key]
-
-    def keys(self, prefix: str) -> list[str]:
-        return sorted(key for key in self.objects if key.startswith(prefix))
-
-    def write(self, key: str, body: bytes, content_type: str = "") -> None:
-        self.objects[key] = body
-
-    def source(self, version: ObjectVersion) -> SourceObject:
-        return SourceObject(uri=version.uri, version_id=version.version_id, sha256="0" * 64)
-
-    def remember_suite(self, suite: str, config: ObjectVersion, catalog_key: str) -> None:
-        pass
-
-    def configs_reading(self, catalog_key: str) -> list[str]:
-        return []
-
-    def begin(self, evaluation_id: str, *, suite: str, bucket: str) -> bool:
-        return True
-
-    def started(self, evaluation_id: str, execution_arn: str) -> None:
-        pass
-
-    @contextlib.contextmanager
-    def lock(self, suite: str, holder: str) -> Iterator[None]:
-        yield
-
-    def start(
-        self, config: SuiteConfig, *, evaluation_id: str, evaluation_uri: str, lanes: Sequence[Sequence[str]]
-    ) -> str:
-        return "arn:execution"
-
-    def endpoint_instances(self, instance_types: Iterable[str]) -> Quotas:
-        return Quotas({})
-
-    def emit(self, detail_type: str, detail: Detail) -> None:
-        self.emitted.append((detail_type, detail))
-
-    def mail_rejection(self, error: RejectedError, rejected_uri: str) -> None:
-        pass
-
-
-def emitted(config: bytes) -> tuple[str, dict[str, Any]]:
-    world = World(objects={"configs/sums.yaml": config, "catalogs/sums.jsonl": CATALOG})
-    starter = EvaluationStarter(
-        world, world, world, world, lambda: datetime.now(UTC), lambda: "holder", world, {"assay": "0"}
-    )
-    starter.handle(ObjectVersion("drops", "configs/sums.yaml", "v1"))
-    [(detail_type, detail)] = world.emitted
+def emitted(config: bytes, catalog: bytes = CATALOG) -> tuple[str, dict[str, Any]]:
+    world = World()
+    world.drop("catalogs/sums.jsonl", catalog)
+    world.drop("configs/sums.yaml", config)
+    [(detail_type, detail)] = world.announcements.events
     return detail_type, json.loads(detail.model_dump_json())
 
 
@@ -182,4 +179,18 @@ def emitted(config: bytes) -> tuple[str, dict[str, Any]]:
 def test_what_is_emitted_about_a_drop_keeps_to_its_schema(config: bytes, kind: str, name: str) -> None:
     detail_type, detail = emitted(config)
     assert detail_type == kind
+    validator(name).validate(load(f"{name}.json") | {"detail": detail})
+
+
+@pytest.mark.parametrize(("suite", "kind"), [("sums", "started"), ("unknown", "rejected")])
+def test_what_is_emitted_about_a_request_keeps_to_its_schema(suite: str, kind: str) -> None:
+    world = World()
+    world.drop("catalogs/sums.jsonl", CATALOG)
+    world.drop("configs/sums.yaml", CONFIG)
+    world.announcements.events.clear()
+    world.request(suite=suite, correlation_id="build 17")
+    [(_, emitted)] = world.announcements.events
+    detail = json.loads(emitted.model_dump_json())
+    assert detail["correlation_id"] == "build 17"
+    name = f"evaluation_{kind}.v1"
     validator(name).validate(load(f"{name}.json") | {"detail": detail})

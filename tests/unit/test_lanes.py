@@ -236,7 +236,7 @@ def test_longer_catalogs_and_slower_calls_make_longer_branches() -> None:
 
 def test_the_manifest_says_why_there_are_so_many_lanes() -> None:
     from assay.contracts.results import Manifest
-    from tests.unit.test_start import CATALOG, CONFIG, World
+    from tests.unit.start_world import CATALOG, CONFIG, World
 
     created = CONFIG.replace(
         b"{name: m, provider: endpoint, endpoint_name: e}",

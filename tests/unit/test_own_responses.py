@@ -16,14 +16,18 @@ from assay.aws.evaluation_files import EvaluationFiles
 from assay.aws.storage import Storage
 from assay.contracts.config import SuiteConfig, load_config
 from assay.contracts.evaluation import EvaluationPaths, ObjectVersion
+from assay.contracts.events import Drop
 from assay.contracts.results import Manifest, ModelOutcome
 from assay.decision.compare import compare
 from assay.decision.records import RecordIndex
 from assay.inference.store import read_responses
 from assay.pipeline import steps
+from assay.pipeline.drops import Drops
+from assay.pipeline.refusals import Refusals
 from assay.pipeline.start import EvaluationStarter
+from assay.pipeline.suites import Suites
 from assay.scoring.score_files import from_parquet
-from tests.unit.test_start import Announcements, Log, Pipelines
+from tests.unit.start_world import Announcements, Book, Log, Pipelines, Timetable
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 CONFIG = (EXAMPLES / "configs" / "own-responses.yaml").read_bytes()
@@ -42,29 +46,30 @@ def storage(monkeypatch: pytest.MonkeyPatch) -> Iterator[Storage]:
         yield Storage("drops")
 
 
-def starter_of(storage: Storage) -> tuple[EvaluationStarter, Pipelines]:
-    log = Log()
+def drops_of(storage: Storage) -> tuple[Drops, Pipelines]:
+    log, announcements = Log(), Announcements()
     pipelines = Pipelines(log)
     starter = EvaluationStarter(
         store=storage,
         log=log,
         pipelines=pipelines,
-        announcer=Announcements(),
+        announcer=announcements,
         clock=lambda: datetime(2026, 1, 2, tzinfo=UTC),
         new_id=lambda: "holder",
         quotas=pipelines,
         versions={"assay": "test"},
     )
-    return starter, pipelines
+    refusals = Refusals(storage, announcements, starter.clock)
+    return Drops(starter, Suites(starter, Book(), Timetable()), refusals), pipelines
 
 
 def begin(storage: Storage, config: bytes = CONFIG, catalog: bytes = CATALOG, name: str = "own-responses.csv") -> str:
     """Drop both files as people do; the evaluation's URI."""
-    starter, pipelines = starter_of(storage)
+    drops, pipelines = drops_of(storage)
     storage.write(f"catalogs/{name}", catalog)
     storage.write("configs/suite.yaml", config)
-    starter.handle(storage.latest("configs/suite.yaml"))
-    [(_, uri)] = pipelines.started
+    drops.handle(Drop(storage.latest("configs/suite.yaml")))
+    _, uri = pipelines.started[-1]
     return uri
 
 
@@ -135,8 +140,8 @@ def test_a_template_that_names_no_column_of_the_catalog_is_refused_before_anythi
 """
     storage.write("catalogs/own-responses.csv", CATALOG)
     storage.write("configs/suite.yaml", CONFIG.replace(b"models:\n", models))
-    starter, pipelines = starter_of(storage)
-    [started] = starter.handle(storage.latest("configs/suite.yaml"))
+    drops, pipelines = drops_of(storage)
+    [started] = drops.handle(Drop(storage.latest("configs/suite.yaml")))
     assert (started.outcome, pipelines.started) == ("rejected", [])
     [fault] = json.loads(storage.read("rejected/configs/suite.yaml.json"))["faults"]
     assert (fault["line"], fault["key"]) == (18, "models[0].evaluation_config.prompt_template")
@@ -148,8 +153,8 @@ def test_a_template_among_several_is_refused_by_its_own_line(storage: Storage) -
     models = b"models:\n  - {name: asked, provider: endpoint, endpoint_name: e}\n"
     storage.write("catalogs/own-responses.csv", CATALOG)
     storage.write("configs/suite.yaml", CONFIG.replace(b"dataset:\n", templates).replace(b"models:\n", models))
-    starter, _ = starter_of(storage)
-    starter.handle(storage.latest("configs/suite.yaml"))
+    drops, _ = drops_of(storage)
+    drops.handle(Drop(storage.latest("configs/suite.yaml")))
     [fault] = json.loads(storage.read("rejected/configs/suite.yaml.json"))["faults"]
     assert (fault["line"], fault["key"]) == (10, "dataset.prompt_templates.long")
 

@@ -2,164 +2,20 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from typing import Any
+from datetime import timedelta
 
 import pytest
 
-from assay.contracts.config import SuiteConfig, load_config
-from assay.contracts.errors import RejectedError, TransientError
-from assay.contracts.evaluation import ObjectVersion
-from assay.contracts.events import Detail
-from assay.contracts.lanes import Quotas
-from assay.contracts.results import Manifest, SourceObject
-from assay.pipeline.start import EvaluationStarter, Started
-
-BUCKET = "drops"
-CATALOG = b'{"model_input": "2+2?", "target_output": "4"}\n{"model_input": "3+3?", "target_output": "6"}\n'
-CONFIG = b"""\
-pipeline: {name: sums}
-dataset: {input_data_location: sums.jsonl}
-models: [{name: m, provider: endpoint, endpoint_name: e}]
-algorithms: [FactualKnowledge]
-"""
-
-
-@dataclass
-class Bucket:
-    """A versioned bucket in memory."""
-
-    bucket: str = BUCKET
-    versions: dict[str, list[bytes]] = field(default_factory=dict)
-
-    def drop(self, key: str, body: bytes) -> ObjectVersion:
-        self.versions.setdefault(key, []).append(body)
-        return self.latest(key)
-
-    def latest(self, key: str) -> ObjectVersion:
-        return ObjectVersion(self.bucket, key, f"v{len(self.versions[key])}")
-
-    def exists(self, key: str) -> bool:
-        return key in self.versions
-
-    def delete(self, key: str) -> None:
-        del self.versions[key]
-
-    def read(self, key: str, version_id: str | None = None) -> bytes:
-        index = int(version_id[1:]) - 1 if version_id else -1
-        return self.versions[key][index]
-
-    def chunks(self, key: str, version_id: str | None = None) -> Iterator[bytes]:
-        yield self.read(key, version_id)
-
-    def keys(self, prefix: str) -> list[str]:
-        return sorted(key for key in self.versions if key.startswith(prefix))
-
-    def write(self, key: str, body: bytes, content_type: str = "") -> None:
-        self.versions.setdefault(key, []).append(body)
-
-    def source(self, version: ObjectVersion) -> SourceObject:
-        digest = hashlib.sha256(self.read(version.key, version.version_id)).hexdigest()
-        return SourceObject(uri=version.uri, version_id=version.version_id, sha256=digest)
-
-
-@dataclass
-class Log:
-    """Suites and evaluations in memory."""
-
-    suites: dict[str, tuple[ObjectVersion, str]] = field(default_factory=dict)
-    running: dict[str, str | None] = field(default_factory=dict)
-    held: list[str] = field(default_factory=list)
-
-    def remember_suite(self, suite: str, config: ObjectVersion, catalog_key: str) -> None:
-        self.suites[suite] = (config, catalog_key)
-
-    def configs_reading(self, catalog_key: str) -> list[str]:
-        return sorted(config.key for config, catalog in self.suites.values() if catalog == catalog_key)
-
-    def begin(self, evaluation_id: str, *, suite: str, bucket: str) -> bool:
-        return self.running.setdefault(evaluation_id, None) is None
-
-    def started(self, evaluation_id: str, execution_arn: str) -> None:
-        self.running[evaluation_id] = execution_arn
-
-    @contextlib.contextmanager
-    def lock(self, suite: str, holder: str) -> Iterator[None]:
-        assert suite not in self.held
-        self.held.append(suite)
-        yield
-        self.held.remove(suite)
-
-
-@dataclass
-class Pipelines:
-    """Remembers what was started; refuses the first `failures` starts."""
-
-    log: Log
-    failures: int = 0
-    started: list[tuple[str, str]] = field(default_factory=list)
-    lanes: list[Sequence[Sequence[str]]] = field(default_factory=list)
-
-    def endpoint_instances(self, instance_types: Iterable[str]) -> Quotas:
-        return Quotas(dict.fromkeys(instance_types, 1))
-
-    def start(
-        self, config: SuiteConfig, *, evaluation_id: str, evaluation_uri: str, lanes: Sequence[Sequence[str]]
-    ) -> str:
-        assert self.log.held == [config.suite]
-        if self.failures:
-            self.failures -= 1
-            self.log.held.remove(config.suite)
-            raise TransientError("throttled")
-        self.started.append((config.suite, evaluation_uri))
-        self.lanes.append(lanes)
-        return f"arn:execution/{evaluation_id}"
-
-
-@dataclass
-class Announcements:
-    """Events and mails in memory."""
-
-    events: list[tuple[str, Detail]] = field(default_factory=list)
-    mails: list[tuple[RejectedError, str]] = field(default_factory=list)
-
-    def emit(self, detail_type: str, detail: Detail) -> None:
-        self.events.append((detail_type, detail))
-
-    def mail_rejection(self, error: RejectedError, rejected_uri: str) -> None:
-        self.mails.append((error, rejected_uri))
-
-
-@dataclass
-class World:
-    bucket: Bucket = field(default_factory=Bucket)
-    log: Log = field(default_factory=Log)
-    announcements: Announcements = field(default_factory=Announcements)
-
-    def __post_init__(self) -> None:
-        self.pipelines = Pipelines(self.log)
-        self.starter = EvaluationStarter(
-            store=self.bucket,
-            log=self.log,
-            pipelines=self.pipelines,
-            announcer=self.announcements,
-            clock=lambda: datetime(2026, 1, 2, tzinfo=UTC),
-            new_id=lambda: "holder",
-            quotas=self.pipelines,
-            versions={"assay": "test"},
-        )
-
-    def drop(self, key: str, body: bytes) -> list[Started]:
-        return self.starter.handle(self.bucket.drop(key, body))
-
-    def event(self, kind: str) -> dict[str, Any]:
-        [detail] = [detail for name, detail in self.announcements.events if name == kind]
-        return detail.model_dump()
+from assay.contracts.config import load_config
+from assay.contracts.errors import TransientError
+from assay.contracts.evaluation import rejected_key
+from assay.contracts.events import Drop
+from assay.contracts.results import Manifest
+from assay.contracts.suites import Description
+from assay.pipeline.ports import Started
+from tests.unit.start_world import BUCKET, CATALOG, CONFIG, World, named
 
 
 @pytest.fixture
@@ -225,8 +81,10 @@ def test_a_config_waits_for_its_catalog_and_starts_when_it_comes(world: World) -
 
 def test_a_catalog_starts_every_suite_that_reads_it_and_no_other(world: World) -> None:
     world.drop("configs/one.yaml", CONFIG)
-    world.drop("configs/two.yaml", CONFIG.replace(b"name: sums", b"name: products"))
-    world.drop("configs/three.yaml", CONFIG.replace(b"name: sums", b"name: other").replace(b"sums.jsonl", b"o.jsonl"))
+    world.drop("configs/two.yaml", CONFIG.replace(b"{name: sums}", b"{name: products}"))
+    world.drop(
+        "configs/three.yaml", CONFIG.replace(b"{name: sums}", b"{name: other}").replace(b"sums.jsonl", b"o.jsonl")
+    )
     results = world.drop("catalogs/sums.jsonl", CATALOG)
     assert sorted(result.suite or "" for result in results) == ["products", "sums"]
     assert len({result.evaluation_id for result in results}) == 2
@@ -234,8 +92,8 @@ def test_a_catalog_starts_every_suite_that_reads_it_and_no_other(world: World) -
 
 def test_the_same_event_twice_is_one_evaluation(world: World) -> None:
     world.drop("catalogs/sums.jsonl", CATALOG)
-    drop = world.bucket.drop("configs/sums.yaml", CONFIG)
-    first, second = world.starter.handle(drop), world.starter.handle(drop)
+    drop = world.put("configs/sums.yaml", CONFIG)
+    first, second = world.drops.handle(drop), world.drops.handle(drop)
     assert first[0].evaluation_id == second[0].evaluation_id
     assert second[0].outcome == "repeated"
     assert len(world.pipelines.started) == 1
@@ -250,11 +108,11 @@ def test_dropping_the_same_config_again_is_a_new_evaluation(world: World) -> Non
 
 def test_a_start_that_failed_half_way_is_taken_up_by_the_next_delivery(world: World) -> None:
     world.drop("catalogs/sums.jsonl", CATALOG)
-    drop = world.bucket.drop("configs/sums.yaml", CONFIG)
+    drop = world.put("configs/sums.yaml", CONFIG)
     world.pipelines.failures = 1
     with pytest.raises(TransientError):
-        world.starter.handle(drop)
-    assert world.starter.handle(drop)[0].outcome == "started"
+        world.drops.handle(drop)
+    assert world.drops.handle(drop)[0].outcome == "started"
     assert len(world.pipelines.started) == 1
 
 
@@ -286,17 +144,270 @@ def test_what_is_refused_starts_nothing_and_is_told_three_ways(
 
 def test_one_suite_that_is_refused_does_not_stop_the_others(world: World) -> None:
     world.drop("configs/a.yaml", CONFIG.replace(b"sums.jsonl}", b"sums.jsonl, target_output_key: nothing}"))
-    world.drop("configs/b.yaml", CONFIG.replace(b"name: sums", b"name: products"))
+    world.drop("configs/b.yaml", CONFIG.replace(b"{name: sums}", b"{name: products}"))
     results = world.drop("catalogs/sums.jsonl", CATALOG)
     assert sorted(result.outcome for result in results) == ["rejected", "started"]
 
 
 def test_a_config_that_was_deleted_does_not_stop_the_others(world: World) -> None:
     world.drop("configs/a.yaml", CONFIG)
-    world.drop("configs/b.yaml", CONFIG.replace(b"name: sums", b"name: products"))
-    world.bucket.delete("configs/a.yaml")
+    world.drop("configs/b.yaml", named("products"))
+    world.remove("configs/a.yaml")
     [result] = world.drop("catalogs/sums.jsonl", CATALOG)
     assert (result.outcome, result.suite) == ("started", "products")
+
+
+def test_a_service_that_fails_for_one_suite_does_not_stop_the_others_and_is_tried_again(world: World) -> None:
+    for suite in ("a", "b", "c"):
+        world.drop(f"configs/{suite}.yaml", named(suite))
+    world.pipelines.broken = {"a", "b"}
+    event = world.put("catalogs/sums.jsonl", CATALOG)
+    with pytest.raises(ExceptionGroup) as caught:
+        world.drops.handle(event)
+    assert [type(error) for error in caught.value.exceptions] == [TransientError, TransientError]
+    assert [suite for suite, _ in world.pipelines.started] == ["c"]
+    world.pipelines.broken = {"b"}
+    with pytest.raises(TransientError):
+        world.drops.handle(event)
+    world.pipelines.broken = set()
+    world.drops.handle(event)
+    assert [suite for suite, _ in world.pipelines.started] == ["c", "a", "b"]
+
+
+def test_a_faulty_catalog_is_told_once_for_all_the_suites_that_read_it(world: World) -> None:
+    for suite in ("a", "b"):
+        world.drop(f"configs/{suite}.yaml", named(suite))
+    world.drop("configs/c.yaml", named("c").replace(b"sums.jsonl}", b"sums.jsonl, category_key: kind}"))
+    results = world.drop("catalogs/sums.jsonl", CATALOG + b"{broken\n")
+    assert [result.outcome for result in results] == ["rejected"] * 3
+    [(error, uri)] = world.announcements.mails
+    data = world.event("EvaluationRejected")["data"]
+    assert data["suites"] == ["a", "b", "c"]
+    assert data["total_faults"] == len(error.faults) == len(data["faults"])
+    by_line = {fault["line"]: fault["message"] for fault in data["faults"]}
+    assert "suite" not in by_line[3]
+    assert by_line[1].endswith("(suite c)")
+    assert json.loads(world.bucket.read(f"rejected/{error.subject}.json"))["faults"] == data["faults"]
+    assert uri == data["rejected_uri"]
+
+
+# ---- versions that were current together
+
+
+def test_each_version_of_a_config_that_is_overwritten_quickly_is_evaluated(world: World) -> None:
+    world.drop("catalogs/sums.jsonl", CATALOG)
+    world.bucket.step = timedelta(0)
+    events = [world.put("configs/sums.yaml", CONFIG) for _ in range(3)]
+    for event in events:
+        world.drops.handle(event)
+    assert sorted(world.pairs()) == [(f"configs/sums.yaml@v{n}", "catalogs/sums.jsonl@v1") for n in (1, 2, 3)]
+
+
+def test_a_late_version_is_evaluated_with_the_catalog_of_its_time_and_is_not_taken_for_the_newest(
+    world: World,
+) -> None:
+    world.drop("catalogs/sums.jsonl", CATALOG)
+    late = world.put("configs/sums.yaml", CONFIG)
+    world.drop("configs/sums.yaml", CONFIG)
+    world.drop("catalogs/sums.jsonl", CATALOG)
+    world.drops.handle(late)
+    assert world.pairs() == [
+        ("configs/sums.yaml@v2", "catalogs/sums.jsonl@v1"),
+        ("configs/sums.yaml@v2", "catalogs/sums.jsonl@v2"),
+        ("configs/sums.yaml@v1", "catalogs/sums.jsonl@v1"),
+    ]
+    assert world.book.described["sums"] == Description("configs/sums.yaml", "v2")
+
+
+def test_a_config_that_is_late_is_evaluated_with_every_catalog_it_met(world: World) -> None:
+    late = world.put("configs/sums.yaml", CONFIG)
+    for _ in range(2):
+        assert world.drop("catalogs/sums.jsonl", CATALOG) == []
+    world.drops.handle(late)
+    assert world.pairs() == [("configs/sums.yaml@v1", f"catalogs/sums.jsonl@v{n}") for n in (1, 2)]
+
+
+def test_a_catalog_that_was_overwritten_before_the_config_came_is_not_evaluated_though_its_event_comes_last(
+    world: World,
+) -> None:
+    late = world.put("catalogs/sums.jsonl", CATALOG)
+    world.put("catalogs/sums.jsonl", CATALOG)
+    world.drop("configs/sums.yaml", CONFIG)
+    assert world.drops.handle(late) == []
+    assert world.pairs() == [("configs/sums.yaml@v1", "catalogs/sums.jsonl@v2")]
+
+
+def test_a_suite_that_changed_its_catalog_is_not_evaluated_for_the_old_one(world: World) -> None:
+    world.drop("configs/sums.yaml", CONFIG)
+    world.drop("configs/sums.yaml", CONFIG.replace(b"sums.jsonl", b"other.jsonl"))
+    assert world.drop("catalogs/sums.jsonl", CATALOG) == []
+    assert world.book.expiring == {("catalogs/sums.jsonl", "configs/sums.yaml")}
+    [result] = world.drop("catalogs/other.jsonl", CATALOG)
+    assert result.outcome == "started"
+
+
+def test_a_config_that_comes_back_to_a_catalog_reads_it_again(world: World) -> None:
+    world.drop("configs/sums.yaml", CONFIG)
+    world.drop("configs/sums.yaml", CONFIG.replace(b"sums.jsonl", b"other.jsonl"))
+    world.drop("catalogs/sums.jsonl", CATALOG)
+    world.drop("configs/sums.yaml", CONFIG)
+    assert world.book.expiring == set()
+    [result] = world.drop("catalogs/sums.jsonl", CATALOG)
+    assert result.outcome == "started"
+
+
+# ---- deleting
+
+
+def test_a_deleted_config_is_forgotten_and_its_catalog_starts_nothing(world: World) -> None:
+    world.drop("configs/sums.yaml", CONFIG)
+    assert world.delete("configs/sums.yaml") == [Started(outcome="forgotten", suite="sums")]
+    assert (world.book.described, world.book.owned) == ({}, set())
+    assert world.drop("catalogs/sums.jsonl", CATALOG) == []
+
+
+def test_a_deletion_that_is_told_late_does_not_forget_the_config_that_came_back(world: World) -> None:
+    world.drop("configs/sums.yaml", CONFIG)
+    late = world.remove("configs/sums.yaml")
+    world.drop("configs/sums.yaml", CONFIG)
+    world.drops.handle(late)
+    assert world.book.described["sums"] == Description("configs/sums.yaml", "v2")
+
+
+def test_an_old_version_that_was_deleted_for_good_changes_nothing(world: World) -> None:
+    world.drop("catalogs/sums.jsonl", CATALOG)
+    old = world.put("configs/sums.yaml", CONFIG)
+    world.drop("configs/sums.yaml", CONFIG)
+    world.bucket.purge(old.version)
+    assert [item.outcome for item in world.drops.handle(Drop(old.version, deleted=True))] == ["repeated"]
+    assert world.drops.handle(old) == []
+    assert world.book.described["sums"] == Description("configs/sums.yaml", "v2")
+
+
+@pytest.mark.parametrize("key", ["configs/sums.yaml", "catalogs/sums.jsonl"])
+def test_what_is_brought_back_by_deleting_its_delete_marker_is_evaluated_with_what_came_meanwhile(
+    world: World, key: str
+) -> None:
+    other = {"configs/sums.yaml": "catalogs/sums.jsonl", "catalogs/sums.jsonl": "configs/sums.yaml"}[key]
+    bodies = {"configs/sums.yaml": CONFIG, "catalogs/sums.jsonl": CATALOG}
+    for name, body in bodies.items():
+        world.drop(name, body)
+    marker = world.remove(key)
+    world.drops.handle(marker)
+    world.drop(other, bodies[other])
+    assert len(world.pairs()) == 1
+    world.bucket.purge(marker.version)
+    world.drops.handle(marker)
+    assert len(world.pairs()) == 2
+    assert f"{other}@v2" in world.pairs()[1]
+    assert world.book.described["sums"].config_key == "configs/sums.yaml"
+
+
+# ---- two configs of one suite
+
+
+@pytest.fixture
+def copied(world: World) -> World:
+    """A suite whose config was copied."""
+    world.drop("catalogs/sums.jsonl", CATALOG)
+    world.drop("configs/a.yaml", CONFIG)
+    assert [item.outcome for item in world.drop("configs/b.yaml", CONFIG)] == ["rejected"]
+    return world
+
+
+def test_a_second_config_of_a_suite_is_refused_by_the_name_of_the_first(copied: World) -> None:
+    [fault] = copied.event("EvaluationRejected")["data"]["faults"]
+    assert (fault["key"], fault["line"]) == ("pipeline.name", 1)
+    assert "configs/a.yaml" in fault["message"]
+    copied.drop("catalogs/sums.jsonl", CATALOG)
+    assert {config for config, _ in copied.pairs()} == {"configs/a.yaml@v1"}
+
+
+def test_a_config_that_is_copied_and_then_deleted_has_moved(copied: World) -> None:
+    copied.delete("configs/a.yaml")
+    assert copied.book.described["sums"] == Description("configs/b.yaml", "v1")
+    assert (copied.book.claimed, copied.book.owned) == (set(), {("configs/b.yaml", "sums")})
+    copied.drop("catalogs/sums.jsonl", CATALOG)
+    assert copied.pairs()[1:] == [
+        ("configs/b.yaml@v1", "catalogs/sums.jsonl@v1"),
+        ("configs/b.yaml@v1", "catalogs/sums.jsonl@v2"),
+    ]
+
+
+def test_a_claim_outlives_a_start_that_fails(copied: World) -> None:
+    copied.pipelines.failures = 1
+    event = copied.remove("configs/a.yaml")
+    with pytest.raises(TransientError):
+        copied.drops.handle(event)
+    copied.drops.handle(event)
+    assert copied.pairs()[1:] == [("configs/b.yaml@v1", "catalogs/sums.jsonl@v1")]
+    assert copied.book.claimed == set()
+
+
+def test_a_claim_waits_no_catalogs_up_that_came_while_another_config_had_the_suite(copied: World) -> None:
+    for _ in range(3):
+        copied.drop("catalogs/sums.jsonl", CATALOG)
+    copied.delete("configs/a.yaml")
+    assert copied.pairs()[4:] == [("configs/b.yaml@v1", "catalogs/sums.jsonl@v4")]
+
+
+def test_a_suite_that_its_config_renames_is_free_for_whoever_waits(copied: World) -> None:
+    copied.drop("configs/a.yaml", named("products"))
+    assert copied.book.described == {
+        "products": Description("configs/a.yaml", "v2"),
+        "sums": Description("configs/b.yaml", "v1"),
+    }
+    assert copied.pairs()[1:] == [
+        ("configs/a.yaml@v2", "catalogs/sums.jsonl@v1"),
+        ("configs/b.yaml@v1", "catalogs/sums.jsonl@v1"),
+    ]
+
+
+def test_a_claim_whose_config_is_gone_or_renamed_is_dropped(copied: World) -> None:
+    copied.drop("configs/b.yaml", named("products"))
+    copied.delete("configs/a.yaml")
+    assert copied.book.described == {"products": Description("configs/b.yaml", "v2")}
+    assert copied.book.claimed == set()
+
+
+def test_of_several_that_wait_the_first_gets_the_suite_and_the_others_go_on_waiting(copied: World) -> None:
+    copied.drop("configs/0.yaml", CONFIG)
+    copied.delete("configs/a.yaml")
+    assert copied.book.described["sums"].config_key == "configs/0.yaml"
+    assert copied.book.claims("sums") == ["configs/b.yaml"]
+    copied.delete("configs/0.yaml")
+    assert copied.book.described["sums"].config_key == "configs/b.yaml"
+
+
+def test_a_faulty_config_keeps_its_suite_and_starts_nothing(world: World) -> None:
+    world.drop("configs/sums.yaml", CONFIG)
+    world.drop("configs/sums.yaml", CONFIG.replace(b"FactualKnowledge", b"Guesswork"))
+    assert world.book.described["sums"] == Description("configs/sums.yaml", "v1")
+    assert [item.outcome for item in world.drop("catalogs/sums.jsonl", CATALOG)] == ["rejected"]
+    assert [item.outcome for item in world.drop("configs/other.yaml", CONFIG)] == ["rejected"]
+    assert world.pipelines.started == []
+
+
+# ---- keys
+
+
+def test_a_key_of_any_letters_is_found_again(world: World) -> None:
+    world.drop("catalogs/größe ☃/a+b.jsonl", CATALOG)
+    config = CONFIG.replace(b"sums.jsonl", '"größe ☃/a+b.jsonl"'.encode())
+    [result] = world.drop("configs/team a/größe 100%.yaml", config)
+    assert result.outcome == "started"
+
+
+def test_the_faults_of_a_file_with_the_longest_key_have_a_key_that_s3_takes(world: World) -> None:
+    key = f"configs/{'ü' * 500}.yaml"
+    assert len(key.encode()) <= 1024
+    world.drop(key, b"pipeline: [")
+    uri = world.event("EvaluationRejected")["data"]["rejected_uri"]
+    written = uri.removeprefix(f"s3://{BUCKET}/")
+    assert written == rejected_key(key)
+    assert len(written.encode()) <= 1024
+    assert json.loads(world.bucket.read(written))["subject"] == f"s3://{BUCKET}/{key}"
+    assert rejected_key(key) != rejected_key(key.replace(".yaml", ".yml"))
 
 
 @pytest.mark.parametrize("key", ["evaluations/sums/x/report.html", "configs/", "catalogs/2026/"])

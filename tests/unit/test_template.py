@@ -184,8 +184,29 @@ def test_a_dropped_config_or_catalog_starts_an_evaluation(key: str) -> None:
     assert matches(pattern("StartEvaluationFunctionObjectDropped"), event)
 
 
+@pytest.mark.parametrize("key", ["configs/a.yaml", "catalogs/faq.jsonl"])
+def test_a_deleted_config_or_catalog_is_heard_of(key: str) -> None:
+    event = sample("s3_object_deleted.json", object={"key": key, "version-id": "v"})
+    assert matches(pattern("StartEvaluationFunctionObjectDropped"), event)
+
+
+def test_a_request_on_the_stack_s_own_bus_is_heard_and_what_assay_tells_there_is_not() -> None:
+    rule = "StartEvaluationFunctionEvaluationRequested"
+    assert RULES[rule]["EventBusName"] == {"Ref": "AssayEventBus"}
+    heard = {path.name for path in (PROJECT / "events").glob("*.v1.json") if matches(pattern(rule), sample(path.name))}
+    assert heard == {"evaluation_requested.v1.json"}
+
+
 @pytest.mark.parametrize(
-    "key", ["evaluations/s/1/config.yaml", "rejected/configs/a.yaml.json", "pipelines/x", "a/configs/b.yaml", "configs"]
+    "key",
+    [
+        "evaluations/s/1/config.yaml",
+        "requests/r.json",
+        "rejected/configs/a.yaml.json",
+        "pipelines/x",
+        "a/configs/b.yaml",
+        "configs",
+    ],
 )
 def test_what_assay_writes_itself_starts_nothing(key: str) -> None:
     event = sample("s3_object_created.json", object={"key": key})
@@ -243,7 +264,7 @@ def test_behind_every_rule_is_a_queue_that_takes_what_cannot_be_delivered_from_i
     ]
     assert any(
         statement["Principal"] == {"Service": "events.amazonaws.com"}
-        and attribute(statement["Condition"]["ArnEquals"]["aws:SourceArn"]) == rule
+        and rule in map(attribute, listed(statement["Condition"]["ArnEquals"]["aws:SourceArn"]))
         for statement in policies
     )
 
@@ -336,12 +357,15 @@ def test_every_star_in_a_resource_carries_its_reason() -> None:
     assert starred > 10
 
 
-def test_a_role_is_lent_to_sagemaker_alone() -> None:
+def test_a_role_is_lent_to_the_one_service_that_it_is_for() -> None:
     lent = [found for _, found in statements() if "iam:PassRole" in listed(found["Action"])]
-    assert len(lent) == 2
+    assert len(lent) == 3
+    services = {"PipelineRole": "sagemaker.amazonaws.com", "ScheduleRole": "scheduler.amazonaws.com"}
     for statement in lent:
-        assert statement["Resource"] == {"Fn::GetAtt": ["PipelineRole", "Arn"]}
-        assert statement["Condition"] == {"StringEquals": {"iam:PassedToService": "sagemaker.amazonaws.com"}}
+        service = services[attribute(statement["Resource"])]
+        assert statement["Condition"] == {"StringEquals": {"iam:PassedToService": service}}
+        role = RESOURCES[attribute(statement["Resource"])]["Properties"]
+        assert role["AssumeRolePolicyDocument"]["Statement"][0]["Principal"] == {"Service": service}
 
 
 def test_the_registry_may_do_each_thing_that_it_does() -> None:
@@ -369,6 +393,15 @@ def test_nothing_of_the_stack_may_approve_but_the_page_that_somebody_turned_on()
     assert RESOURCES["DecideApprovalFunction"]["Condition"] == "HasApprovalLinks"
     assert TEMPLATE["Conditions"]["HasApprovalLinks"] == {"Fn::Equals": [{"Ref": "ApprovalLinks"}, "on"]}
     assert TEMPLATE["Parameters"]["ApprovalLinks"]["Default"] == "off"
+
+
+def test_the_bucket_and_scheduler_may_be_asked_what_starting_asks_them() -> None:
+    policies = FUNCTIONS["StartEvaluationFunction"]["Policies"]
+    allowed = {action for policy in policies for item in policy["Statement"] for action in listed(item["Action"])}
+    source = (PROJECT / "layers/assay/assay/aws/schedules.py").read_text()
+    calls = {f"scheduler:{call.title().replace('_', '')}" for call in re.findall(r"self\.client\.([a-z_]+)\(", source)}
+    assert len(calls) == 3
+    assert calls | {"s3:ListBucketVersions"} <= allowed
 
 
 def test_nobody_may_delete_an_endpoint_that_assay_did_not_create() -> None:

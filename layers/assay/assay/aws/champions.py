@@ -14,10 +14,9 @@ from botocore.exceptions import ClientError
 from assay.aws.evaluation_files import EvaluationFiles
 from assay.aws.faults import code_of, transient_faults
 from assay.aws.registry import EVALUATION_PROPERTY
-from assay.aws.storage import ObjectNotFoundError
 from assay.contracts.catalog import Record
 from assay.contracts.config import SuiteConfig
-from assay.contracts.errors import RejectedError
+from assay.contracts.errors import ObjectNotFoundError, RejectedError
 from assay.contracts.evaluation import EvaluationPaths
 from assay.contracts.gate import GateBaseline, GateResult
 from assay.contracts.results import Manifest

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from assay.aws.faults import transient_faults
-from assay.aws.storage import ObjectNotFoundError, Storage
+from assay.aws.storage import Storage
 from assay.contracts.catalog import Record
 from assay.contracts.config import SuiteConfig, load_config
+from assay.contracts.errors import ObjectNotFoundError
 from assay.contracts.evaluation import EvaluationPaths
 from assay.contracts.gate import GateResult
 from assay.contracts.results import Comparison, Manifest, ModelOutcome, Response

@@ -1,12 +1,11 @@
-"""What is known of suites and evaluations, in one DynamoDB table.
+"""What is known of evaluations, in the table that `aws.suites` shares.
 
 pk                      sk              attributes
 EVALUATION#<id>         STATE           suite, bucket, status (requested, started, completed, failed), requested_at,
                                         execution_arn, started_at; and, from the state machine: concluded_by,
                                         concluded_at, comparison_uri, report_uri, winner, model_package_arn, reason;
-                                        from the reconciler: given_reason, why it will fail
-SUITE#<suite>           CONFIG          config_key, config_version_id, catalog_key
-CATALOG#<catalog key>   SUITE#<suite>   config_key
+                                        correlation_id where a request gave one; from the reconciler: given_reason,
+                                        why it will fail
 LOCK#<suite>            LOCK            holder, expires_at (epoch seconds; the table's time to live)
 
 The index `evaluations-by-status` finds evaluations by status, the oldest request first.
@@ -25,7 +24,6 @@ from botocore.exceptions import ClientError
 
 from assay.aws.faults import code_of, transient_faults
 from assay.contracts.errors import TransientError
-from assay.contracts.evaluation import ObjectVersion
 from assay.contracts.reconciliation import EvaluationState
 
 Item = dict[str, dict[str, str]]
@@ -33,7 +31,7 @@ STATUS_INDEX = "evaluations-by-status"
 
 
 class Evaluations:
-    """The table of suites and evaluations.
+    """The table's evaluations, and the locks on suites.
 
     Args:
         table_name: its name.
@@ -55,16 +53,29 @@ class Evaluations:
         self._sleep = sleep
 
     @transient_faults()
-    def begin(self, evaluation_id: str, *, suite: str, bucket: str) -> bool:
+    def has_started(self, evaluation_id: str) -> bool:
+        """Whether the evaluation's pipeline was started, or it was concluded without."""
+        item = self._get(_evaluation_key(evaluation_id)) or {}
+        return "execution_arn" in item or "concluded_by" in item
+
+    @transient_faults()
+    def begin(self, evaluation_id: str, *, suite: str, bucket: str, correlation_id: str | None = None) -> bool:
         """Write that an evaluation was asked for; False when its pipeline was started already.
 
         An evaluation whose start was interrupted begins again: starting is idempotent, and it would else be lost.
         """
+        expression = (
+            "SET suite = :suite, #bucket = :bucket, #status = if_not_exists(#status, :requested), "
+            "requested_at = if_not_exists(requested_at, :now)"
+        )
+        values = {":suite": suite, ":bucket": bucket, ":requested": "requested", ":now": self._now().isoformat()}
+        if correlation_id is not None:
+            expression += ", correlation_id = :correlation"
+            values[":correlation"] = correlation_id
         return self._update(
             _evaluation_key(evaluation_id),
-            "SET suite = :suite, #bucket = :bucket, #status = if_not_exists(#status, :requested), "
-            "requested_at = if_not_exists(requested_at, :now)",
-            {":suite": suite, ":bucket": bucket, ":requested": "requested", ":now": self._now().isoformat()},
+            expression,
+            values,
             condition="attribute_not_exists(execution_arn) AND attribute_not_exists(concluded_by)",
         )
 
@@ -118,46 +129,6 @@ class Evaluations:
             {":reason": reason},
             condition="attribute_exists(pk)",
         )
-
-    @transient_faults()
-    def remember_suite(self, suite: str, config: ObjectVersion, catalog_key: str) -> None:
-        """Write which config describes the suite and which catalog it reads, in place of what was known.
-
-        Raises:
-            TransientError: another config of the suite was written at the same time.
-        """
-        key = _key(f"SUITE#{suite}", "CONFIG")
-        known = self._get(key)
-        values = {"config_key": config.key, "catalog_key": catalog_key}
-        if config.version_id is not None:
-            values["config_version_id"] = config.version_id
-        put: dict[str, Any] = {"Item": key | _item(values), "ConditionExpression": "attribute_not_exists(pk)"}
-        if known is not None:
-            put["ConditionExpression"] = "catalog_key = :known"
-            put["ExpressionAttributeValues"] = {":known": known["catalog_key"]}
-        reader = _key(f"CATALOG#{catalog_key}", f"SUITE#{suite}")
-        writes: list[dict[str, Any]] = [{"Put": put}, {"Put": {"Item": reader | _item({"config_key": config.key})}}]
-        if known is not None and known["catalog_key"]["S"] != catalog_key:
-            writes.append({"Delete": {"Key": _key(f"CATALOG#{known['catalog_key']['S']}", f"SUITE#{suite}")}})
-        for write in writes:
-            next(iter(write.values()))["TableName"] = self._table
-        try:
-            self._client.transact_write_items(TransactItems=writes)
-        except ClientError as error:
-            if code_of(error) == "TransactionCanceledException":
-                raise TransientError(f"two configs of the suite {suite} were written at the same time") from error
-            raise
-
-    @transient_faults()
-    def configs_reading(self, catalog_key: str) -> list[str]:
-        """Keys of the configs whose suites read a catalog, sorted, each once."""
-        pages = self._client.get_paginator("query").paginate(
-            TableName=self._table,
-            KeyConditionExpression="pk = :pk AND begins_with(sk, :suite)",
-            ExpressionAttributeValues=_item({":pk": f"CATALOG#{catalog_key}", ":suite": "SUITE#"}),
-            ConsistentRead=True,
-        )
-        return sorted({item["config_key"]["S"] for page in pages for item in page["Items"]})
 
     @contextlib.contextmanager
     def lock(self, suite: str, holder: str, *, seconds: int = 120, patience_seconds: int = 60) -> Iterator[None]:

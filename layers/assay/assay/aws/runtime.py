@@ -82,3 +82,18 @@ def owner() -> str:
 def approval_url() -> str | None:
     """Where approval links lead; None where the stack has none."""
     return os.environ.get("APPROVAL_URL") or None
+
+
+def schedule_group() -> str:
+    """The group of EventBridge Scheduler that holds the suites' schedules."""
+    return setting("SCHEDULE_GROUP")
+
+
+def schedule_role_arn() -> str:
+    """The role that EventBridge Scheduler calls a function as."""
+    return setting("SCHEDULE_ROLE_ARN")
+
+
+def schedule_dead_letters_arn() -> str:
+    """The queue for what EventBridge Scheduler could not deliver."""
+    return setting("SCHEDULE_DEAD_LETTERS_ARN")

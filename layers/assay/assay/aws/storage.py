@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import hashlib
+from collections import deque
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Any
 
 import boto3
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from assay.contracts.evaluation import ObjectVersion
+from assay.aws.faults import transient_faults
+from assay.contracts.errors import ObjectNotFoundError
+from assay.contracts.evaluation import DatedVersion, ObjectVersion
 from assay.contracts.results import SourceObject
 
 _ABSENT = {"NoSuchKey", "404", "NoSuchVersion"}
-
-
-class ObjectNotFoundError(Exception):
-    """There is no such object (or version of it)."""
 
 
 class Storage:
@@ -57,6 +57,48 @@ class Storage:
         except ObjectNotFoundError:
             return False
         return True
+
+    @transient_faults()
+    def history(self, key: str, since: datetime | None = None) -> list[DatedVersion]:
+        """The versions of `key`, newest first, each with the time in which it was the current one.
+
+        S3 is the judge of what is current: a list is true at the moment it is given, whatever events are on their way.
+        Deleting ends a version's time as overwriting does. S3 tells whole seconds, and of a multipart upload the second
+        in which it began.
+
+        Args:
+            since: leave out what was overwritten or deleted before.
+        """
+        found: list[DatedVersion] = []
+        until: datetime | None = None
+        ended_by_marker = False
+        for item, is_marker in self._versions(key):
+            if not is_marker:
+                version_id = None if item["VersionId"] == "null" else item["VersionId"]
+                version = ObjectVersion(bucket=self.bucket, key=key, version_id=version_id)
+                found.append(DatedVersion(version, item["LastModified"], until, deleted=ended_by_marker))
+            until, ended_by_marker = item["LastModified"], is_marker
+            if since is not None and until < since:
+                break  # what is older ended before
+        return found
+
+    def _versions(self, key: str) -> Iterator[tuple[dict[str, Any], bool]]:
+        """Versions of exactly this key and whether each is a delete marker, newest first."""
+        for page in self._client.get_paginator("list_object_versions").paginate(Bucket=self.bucket, Prefix=key):
+            versions = deque(item for item in page.get("Versions", []) if item["Key"] == key)
+            markers = deque(item for item in page.get("DeleteMarkers", []) if item["Key"] == key)
+            # boto3 gives two lists of what S3 sends as one. Within one second a marker is taken for the later one,
+            # except where S3 says which is the latest.
+            while versions and markers:
+                marker_first = markers[0]["LastModified"] >= versions[0]["LastModified"]
+                if markers[0]["IsLatest"] or (marker_first and not versions[0]["IsLatest"]):
+                    yield markers.popleft(), True
+                else:
+                    yield versions.popleft(), False
+            yield from ((item, False) for item in versions)
+            yield from ((item, True) for item in markers)
+            if page.get("NextKeyMarker", key) != key:
+                return  # keys that only begin like it
 
     def read(self, key: str, version_id: str | None = None) -> bytes:
         """The whole object.

@@ -31,7 +31,6 @@ class NotYet:
 
 NOT_YET = (
     NotYet("notify", "notices of a suite's own"),
-    NotYet("schedule", "evaluating again by the clock"),
 )  # fmt: skip
 
 

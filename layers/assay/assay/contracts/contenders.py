@@ -30,7 +30,11 @@ def contenders(config: SuiteConfig) -> SuiteConfig:
 
 def dump_config(config: SuiteConfig) -> bytes:
     """The config as YAML, such that `load_config` gives an equal one. What is left at its default is left out."""
-    values = config.model_dump(mode="json", exclude_defaults=True)
+    return dump_values(config.model_dump(mode="json", exclude_defaults=True))
+
+
+def dump_values(values: dict[str, Any]) -> bytes:
+    """Plain values as YAML that reads back as the same values."""
     return yaml.dump(values, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120).encode()
 
 

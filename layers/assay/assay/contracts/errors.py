@@ -37,6 +37,14 @@ class TransientError(AssayError):
     """A service did not do its part this time; trying again may succeed. Stands in every ASL Retry."""
 
 
+class ObjectNotFoundError(AssayError):
+    """There is no such object in S3, or no such version of it."""
+
+
+class ScheduleRefusedError(AssayError):
+    """EventBridge Scheduler does not take a schedule expression; the message is its own."""
+
+
 class RejectedError(AssayError):
     """What was asked for cannot be done as it stands; trying again changes nothing.
 

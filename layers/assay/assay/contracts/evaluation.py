@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -20,13 +22,68 @@ class ObjectVersion:
         return f"s3://{self.bucket}/{self.key}"
 
 
+@dataclass(frozen=True)
+class DatedVersion:
+    """A version of an object, and when it was the current one of its key.
+
+    Attributes:
+        since: when it was stored, a whole second.
+        until: when it was overwritten or deleted; None for the one that is current now.
+        deleted: whether it was deleted, and not overwritten.
+    """
+
+    version: ObjectVersion
+    since: datetime
+    until: datetime | None
+    deleted: bool = False
+
+    def met(self, other: DatedVersion) -> bool:
+        """Whether both were current at one time. A version that did not last a second had its moment."""
+        return self._began_before_end_of(other) and other._began_before_end_of(self)
+
+    def _began_before_end_of(self, other: DatedVersion) -> bool:
+        if other.until is None or self.since < other.until:
+            return True
+        return other.until <= other.since == self.since
+
+
 def evaluation_id(config: ObjectVersion, catalog: ObjectVersion) -> str:
     """Name the evaluation that a drop asks for: 32 hexadecimal characters, the same for a repeated event.
 
     The same versions of config and catalog are the same evaluation, whichever of the two was dropped last. It serves as
     ClientRequestToken of StartPipelineExecution (32 to 128 characters) and as the execution's display name.
     """
-    parts = [[item.bucket, item.key, item.version_id] for item in (config, catalog)]
+    return _hashed([[item.bucket, item.key, item.version_id] for item in (config, catalog)])
+
+
+def requested_evaluation_id(bucket: str, request_id: str) -> str:
+    """Name the evaluation that a request asks for, as `evaluation_id` does."""
+    return _hashed(["request", bucket, request_id])
+
+
+def scheduled_evaluation_id(bucket: str, suite: str, scheduled_time: str) -> str:
+    """Name the evaluation of a suite that was due at a time, as `evaluation_id` does."""
+    return _hashed(["schedule", bucket, suite, scheduled_time])
+
+
+def rejected_key(subject: str) -> str:
+    """Where the faults of what has the key `subject` are written.
+
+    A key in S3 has at most 1,024 bytes of UTF-8; a longer one is cut, and told apart by a hash.
+    """
+    return f"rejected/{shortened(subject, 1024 - len('rejected/.json'))}.json"
+
+
+def shortened(text: str, size: int) -> str:
+    """`text` when it has at most `size` bytes of UTF-8, else as much of it as fits before a hash of it all."""
+    encoded = text.encode()
+    if len(encoded) <= size:
+        return text
+    digest = hashlib.sha256(encoded).hexdigest()[:32]
+    return f"{encoded[: size - len(digest) - 1].decode(errors='ignore')}-{digest}"
+
+
+def _hashed(parts: list[Any]) -> str:
     return hashlib.sha256(json.dumps(parts, separators=(",", ":")).encode()).hexdigest()[:32]
 
 

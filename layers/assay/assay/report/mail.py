@@ -22,6 +22,8 @@ _WORDS: dict[Verdict, str] = {
     "worse": "though another has better quality",
 }
 MAX_REGRESSED = 10
+_UPLOAD_AGAIN = "Mend the file and upload it again under the same key; the evaluation then starts by itself."
+_REQUEST_AGAIN = "Mend what is named and send the request again; a changed request wants a request_id of its own."
 
 
 @dataclass(frozen=True)
@@ -99,7 +101,7 @@ def rejection_mail(subject_key: str, faults: Sequence[Fault], total: int, reject
         _wrap(f"{subject_key} was refused: it has {count}. Nothing was started, and nothing was changed."),
         listed,
         _links(("All faults", rejected_uri)),
-        _wrap("Mend the file and upload it again under the same key; the evaluation then starts by itself."),
+        _wrap(_REQUEST_AGAIN if "/rejected/requests/" in rejected_uri else _UPLOAD_AGAIN),
     ]
     return Mail(subject=_subject(f"Assay: refused {subject_key}: {count}"), text=_body(parts))
 

@@ -1,0 +1,90 @@
+"""What is refused is told three ways: a file with every fault, an event, and a mail."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from assay.contracts.errors import Fault, RejectedError
+from assay.contracts.evaluation import ObjectVersion, rejected_key
+from assay.contracts.events import Detail
+from assay.pipeline.ports import Announcer, ObjectStore
+
+FAULTS_IN_EVENT = 20
+FAULTS_IN_FILE = 100
+
+
+@dataclass(frozen=True)
+class Refusals:
+    """Tells of refusals."""
+
+    store: ObjectStore
+    announcer: Announcer
+    clock: Callable[[], datetime]
+
+    def tell(
+        self,
+        error: RejectedError,
+        *,
+        cause: ObjectVersion,
+        suites: Sequence[str] = (),
+        correlation_id: str | None = None,
+        key: str | None = None,
+    ) -> None:
+        """Tell of one refusal.
+
+        Args:
+            cause: the object that was dropped, or the request that was kept.
+            suites: which suites are not evaluated because of it, where that is known.
+            key: under which `rejected/<key>.json` is written; the refused file's when left out.
+        """
+        faults = [
+            {"line": fault.line, "column": fault.column, "key": fault.key, "message": fault.message}
+            for fault in error.faults
+        ]
+        written = rejected_key(key or error.subject)
+        uri = f"s3://{self.store.bucket}/{written}"
+        data: dict[str, Any] = {
+            "subject": f"s3://{self.store.bucket}/{error.subject}",
+            "dropped": {"key": cause.key, "version_id": cause.version_id},
+            "suites": sorted(suites),
+            "total_faults": error.total,
+        }
+        now = self.clock()
+        body = {**data, "rejected_at": now.isoformat(), "faults": faults}
+        self.store.write(written, json.dumps(body, indent=1, ensure_ascii=False).encode(), "application/json")
+        self.announcer.emit(
+            "EvaluationRejected",
+            Detail(
+                evaluation_id=None,
+                suite=None,
+                correlation_id=correlation_id,
+                occurred_at=now,
+                data={**data, "rejected_uri": uri, "faults": faults[:FAULTS_IN_EVENT]},
+            ),
+        )
+        self.announcer.mail_rejection(error, uri)
+
+
+def merged(errors: dict[str, RejectedError]) -> RejectedError:
+    """One refusal of one file on behalf of several suites, which may each find other faults in it.
+
+    Args:
+        errors: by suite; all of the same subject.
+    """
+    suites_of: dict[Fault, list[str]] = {}
+    for suite, error in errors.items():
+        for fault in error.faults:
+            suites_of.setdefault(fault, []).append(suite)
+    faults = [
+        fault
+        if len(suites) == len(errors)
+        else Fault(f"{fault.message} (suite {', '.join(suites)})", line=fault.line, column=fault.column, key=fault.key)
+        for fault, suites in suites_of.items()
+    ]
+    faults.sort(key=lambda fault: (fault.line or 0, fault.column or 0))
+    total = max(len(faults), *(error.total for error in errors.values()))
+    return RejectedError(next(iter(errors.values())).subject, faults[:FAULTS_IN_FILE], total)

@@ -1,0 +1,119 @@
+"""What another pipeline asks for by `EvaluationRequested`: a suite or a config it carries, once, with its own model."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+from assay.contracts.errors import Fault, ObjectNotFoundError, RejectedError
+from assay.contracts.evaluation import ObjectVersion, requested_evaluation_id
+from assay.contracts.events import RequestEvent
+from assay.contracts.request import (
+    RequestSection,
+    carried_config,
+    correlation_of,
+    in_carried_config,
+    overridden,
+    own_id,
+    read_request,
+)
+from assay.pipeline.ports import Started
+from assay.pipeline.refusals import Refusals
+from assay.pipeline.start import CheckedConfig, EvaluationStarter, Request
+from assay.pipeline.suites import Suites
+
+REQUESTS = "requests/"
+
+
+@dataclass(frozen=True)
+class Requests:
+    """Handles requests for evaluations."""
+
+    starter: EvaluationStarter
+    suites: Suites
+    refusals: Refusals
+
+    def handle(self, event: RequestEvent) -> Started:
+        """Start what is asked for. Somebody waits for an answer, so whatever is missing is a refusal."""
+        request_id = own_id(event.detail) or event.id
+        key = f"{REQUESTS}{request_id}.json"
+        correlation_id = correlation_of(event.detail)
+        try:
+            return self._start(event, request_id, key, correlation_id)
+        except RejectedError as error:
+            cause = ObjectVersion(self.starter.store.bucket, key, None)
+            self.refusals.tell(error, cause=cause, correlation_id=correlation_id, key=key)
+            return Started(outcome="rejected")
+
+    def _start(self, event: RequestEvent, request_id: str, key: str, correlation_id: str | None) -> Started:
+        kept = self._keep(key, event)
+        request = read_request(event.detail, key)
+        checked = self._config(request, key)
+        bucket = self.starter.store.bucket
+        current = self.suites.current(checked.catalog_key)
+        if current is None:
+            place = "suite" if request.suite is not None else "config.dataset.input_data_location"
+            raise RejectedError(
+                key, [Fault(f"the catalog s3://{bucket}/{checked.catalog_key} is not there", key=place)]
+            )
+        asked = Request(
+            evaluation_id=requested_evaluation_id(bucket, request_id),
+            requested_by={"kind": "request", "uri": kept.uri, "source": event.source, "request_id": request_id},
+            correlation_id=correlation_id,
+        )
+        try:
+            return self.starter.start(checked, current.version, asked)
+        except RejectedError as error:
+            if checked.source is not None or error.subject != key:
+                raise
+            raise in_carried_config(error, lines=False) from error
+
+    def _keep(self, key: str, event: RequestEvent) -> ObjectVersion:
+        """Keep the first request of an id as it came.
+
+        Raises:
+            RejectedError: the id was given to another request before.
+        """
+        store = self.starter.store
+        body = {"source": event.source, "detail": event.detail}
+        try:
+            first = json.loads(store.read(key))
+        except ObjectNotFoundError:
+            # Escaped, so that half a surrogate pair can be kept as well.
+            store.write(key, json.dumps(body, indent=1).encode(), "application/json")
+        else:
+            if first != body:
+                message = "names another request, which came earlier; a changed request wants an id of its own"
+                raise RejectedError(key, [Fault(message, key="request_id")])
+        return ObjectVersion(store.bucket, key, None)
+
+    def _config(self, request: RequestSection, key: str) -> CheckedConfig:
+        source, subject = None, key
+        if request.suite is not None:
+            source = self._source(request.suite, key)
+            subject = source.key
+            config, text = self.starter.written(source)
+            if config.suite != request.suite:
+                raise self._unknown(request.suite, key)
+        else:
+            config, text = carried_config(request.config, key)
+        if request.model is not None:
+            config, text = overridden(config, request.model, key)
+            subject = key
+        try:
+            return self.starter.checked(config, text, subject, source=source)
+        except RejectedError as error:
+            if source is not None:
+                raise
+            raise in_carried_config(error, lines=isinstance(request.config, str)) from error
+
+    def _source(self, suite: str, key: str) -> ObjectVersion:
+        """The suite's config as it lies in the bucket now."""
+        known = self.suites.book.description(suite)
+        current = None if known is None else self.suites.current(known.config_key)
+        if current is None:
+            raise self._unknown(suite, key)
+        return current.version
+
+    def _unknown(self, suite: str, key: str) -> RejectedError:
+        return RejectedError(key, [Fault(f"there is no config of the suite {suite!r}", key="suite")])
