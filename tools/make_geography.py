@@ -43,6 +43,7 @@ def documents() -> dict[Path, str]:
         TRAINING / "continents-instructions/train.jsonl": _lines(map(_instruction, train)),
         TRAINING / "continents-instructions/template.json": template,
         TRAINING / "continents-instructions-validation/validation.jsonl": _lines(map(_instruction, validation)),
+        TRAINING / "continents-instructions-validation/template.json": template,
         CATALOG: _lines(record for number, country in enumerate(asked, 1) for record in _records(number, country)),
     }
 

@@ -89,15 +89,18 @@ def _flag(text: str) -> bool:
     return text == "True"
 
 
-def read_segments(folder: Path, tokenizer: Any, *, chats: bool) -> list[list[Segment]]:
+def read_segments(folder: Path, tokenizer: Any, *, chats: bool, template_of: Path | None = None) -> list[list[Segment]]:
     """Return each example of a channel as texts and whether they are learned; chats as `dialog`, else by template.
+
+    Where the folder holds no template, the one in `template_of` is taken, which is the training channel's.
 
     Raises:
         DataError: a line that is not of the form, or no example at all.
     """
     template = DEFAULT_TEMPLATE
-    if not chats and (folder / "template.json").is_file():
-        template = json.loads((folder / "template.json").read_text(encoding="utf-8"))
+    for place in (template_of, folder):
+        if place is not None and (place / "template.json").is_file():
+            template = json.loads((place / "template.json").read_text(encoding="utf-8"))
     examples = []
     for file in sorted(folder.rglob("*.jsonl")):
         for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), start=1):
@@ -183,7 +186,9 @@ def train(options: argparse.Namespace, channels: dict[str, Path], cache: Path) -
     data = {
         name: [
             encode(segments, tokenizer, longest)
-            for segments in read_segments(folder, tokenizer, chats=options.chat_dataset)
+            for segments in read_segments(
+                folder, tokenizer, chats=options.chat_dataset, template_of=channels["training"]
+            )
         ]
         for name, folder in channels.items()
     }

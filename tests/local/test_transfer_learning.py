@@ -48,6 +48,16 @@ def test_an_instruction_is_laid_out_by_its_template_and_ends(tmp_path: Path, tok
     assert segments == [("Q: Where?\nA:", False), (" There {really}.<|im_end|>", True)]
 
 
+def test_a_channel_without_a_template_takes_that_of_the_training_channel(tmp_path: Path, tokenizer: Any) -> None:
+    (tmp_path / "training").mkdir()
+    (tmp_path / "training/template.json").write_text(json.dumps({"prompt": "{question}", "completion": "{answer}"}))
+    (tmp_path / "validation.jsonl").write_text(json.dumps({"question": "Where?", "answer": "There."}))
+    [segments] = read_segments(tmp_path, tokenizer, chats=False, template_of=tmp_path / "training")
+    assert segments == [("Where?", False), ("There.<|im_end|>", True)]
+    with pytest.raises(DataError, match=r"validation\.jsonl, line 1: KeyError: 'instruction'"):
+        read_segments(tmp_path, tokenizer, chats=False)
+
+
 def test_what_is_longer_than_allowed_is_cut(tmp_path: Path, tokenizer: Any) -> None:
     (tmp_path / "train.jsonl").write_text(json.dumps({"dialog": DIALOG}))
     [segments] = read_segments(tmp_path, tokenizer, chats=True)

@@ -57,16 +57,13 @@ def train(
     session = session or Session()
     version = _resolved_version(model, session)
     if not _exists(session.sagemaker_client, job_name):
-        _estimator(model, version, job_name, role_arn, bucket, tags, session).fit(
-            dict(channels), job_name=job_name, wait=False
-        )
+        _estimator(model, version, role_arn, bucket, tags, session).fit(dict(channels), job_name=job_name, wait=False)
     return version, _ended(session, job_name)
 
 
 def _estimator(
     model: ModelSection,
     version: str,
-    job_name: str,
     role_arn: str,
     bucket: str,
     tags: list[dict[str, str]],
@@ -84,7 +81,7 @@ def _estimator(
         instance_count=parameters.num_instances,
         hyperparameters=parameters.hyperparameters(),
         role=role_arn,
-        output_path=f"s3://{bucket}/pipelines/{job_name}",
+        output_path=f"s3://{bucket}/pipelines",
         environment={"accept_eula": "true"} if _eula_accepted(model) else None,
         max_run=parameters.seconds,
         use_spot_instances=parameters.use_spot,
