@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import os
+import time
 from collections.abc import Hashable, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -160,9 +164,6 @@ class Slow(OneByOne):
     """Takes so long that a pool pays, and says in which process it was."""
 
     def score_one(self, sample: Sample) -> Scored:
-        import os
-        import time
-
         time.sleep(0.002)
         return Scored({"factual_knowledge": float(os.getpid()), "factual_knowledge_quasi_exact": 1.0}, sample.record.id)
 
@@ -185,6 +186,21 @@ def slow(_section: AlgorithmSection, _assets: Assets, _labels: Iterable[str]) ->
     return Slow()
 
 
+class Here(Slow):
+    """May be made in the first process alone."""
+
+    def __init__(self) -> None:
+        if multiprocessing.parent_process() is not None:
+            raise RuntimeError("made in another process")
+
+    def score_one(self, sample: Sample) -> Scored:
+        return Scored({"embedding_similarity": float(os.getpid())})
+
+
+def slow_or_heavy(section: AlgorithmSection, _assets: Assets, _labels: Iterable[str]) -> Scorer:
+    return Here() if section.algorithm == "EmbeddingSimilarity" else Slow()
+
+
 def test_many_slow_scores_are_computed_by_several_processes_and_none_is_lost() -> None:
     pairs = [(record(str(index)), answer(str(index), "x")) for index in range(600)]
     with Scoring(BOTH[:1], records=100_000, processes=2, make=slow) as scoring:
@@ -198,6 +214,21 @@ def test_many_slow_scores_are_computed_by_several_processes_and_none_is_lost() -
     assert len(here) == 1
     assert here.isdisjoint({row["value"] for row in there})
     assert sorted(int(row["record_id"]) for row in there) == list(range(50, 600))
+
+
+def test_a_model_from_a_folder_is_loaded_in_no_other_process(tmp_path: Path) -> None:
+    heavy = AlgorithmSection(algorithm="EmbeddingSimilarity", parameters={"embedding_model": str(tmp_path)})
+    pairs = [(record(str(index)), answer(str(index), "x")) for index in range(120)]
+    with Scoring([heavy, *BOTH[:1]], records=1_000_000, processes=2, make=slow_or_heavy) as scoring:
+        scoring.score(pairs[:20])
+        found = rows(scoring.score(pairs[20:]))
+        assert scoring._pool is not None
+    pids = {row["algorithm"]: set[float]() for row in found}
+    for row in found:
+        if row["score"] != "factual_knowledge_quasi_exact":
+            pids[row["algorithm"]].add(row["value"])
+    assert pids["EmbeddingSimilarity"] == {float(os.getpid())}
+    assert float(os.getpid()) not in pids["FactualKnowledge"]
 
 
 def test_one_core_few_records_and_unknown_numbers_of_them_stay_in_one_process() -> None:

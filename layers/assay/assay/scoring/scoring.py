@@ -143,7 +143,7 @@ class Scoring:
         if each * (self._records - self._done) < _POOL_SECONDS:
             return
         # Not fork: threads that ask a model or answer for boto3 may hold locks that a copy would wait for forever.
-        sections = [item.section for item in self._algorithms]
+        sections = {item.index: item.section for item in shared}
         self._pool = self._exit.enter_context(
             ProcessPoolExecutor(
                 self._processes,
@@ -314,16 +314,16 @@ class _Scored:
             )
 
 
-_WORKER: list[tuple[AlgorithmSection, Scorer]] = []
+_WORKER: dict[int, tuple[AlgorithmSection, Scorer]] = {}
 
 
 def _begin_worker(
-    sections: Sequence[AlgorithmSection],
+    sections: Mapping[int, AlgorithmSection],
     assets: Assets,
     labels: tuple[str, ...],
     make: Callable[[AlgorithmSection, Assets, Iterable[str]], Scorer],
 ) -> None:
-    _WORKER[:] = [(section, make(section, assets, labels)) for section in sections]
+    _WORKER.update({index: (section, make(section, assets, labels)) for index, section in sections.items()})
 
 
 def _score_in_worker(index: int, samples: Sequence[Sample | str]) -> AlgorithmScores:
