@@ -118,7 +118,7 @@ LONG = ["a longer answer than that"] * 6
 def test_every_answer_is_graded_and_compared_in_both_orders(tmp_path: Path) -> None:
     judge = Scripted()
     found, use, whole = judged(Bucket(), judge, tmp_path, ["short", *LONG[1:5], "old answer 9"])
-    assert [found[str(n), "judge_score"] for n in range(6)] == [1, 2, 3, 4, 5, 1]
+    assert [found[str(n), "judge_score"] for n in range(6)] == [0, 0.25, 0.5, 0.75, 1, 0]
     assert [found[str(n), "preference"] for n in range(6)] == [0, 1, 1, 1, 1, 0.5]
     assert [score.value for score in whole if score.score == "disagreement_rate"] == [0.0]
     assert judge.asked.total() == 6 + 2 * 6
@@ -199,7 +199,7 @@ def test_a_judge_that_never_gives_a_judgement_fails_its_record_and_the_next_run_
     assert found["0", "judge_score"] == "NoJudgement: InvalidJudgement: 3 replies of the judge were no judgement"
     assert (use.asked, use.failed) == (6, 6)
     found, use, _ = judged(bucket, Scripted(), tmp_path, LONG, suite=suite)
-    assert (found["0", "judge_score"], use.asked, use.failed) == (1, 6, 0)
+    assert (found["1", "judge_score"], use.asked, use.failed) == (0.25, 6, 0)
 
 
 @pytest.mark.parametrize(

@@ -130,9 +130,11 @@ def test_scores_of_sentences_and_of_the_catalog_are_those_of_sacrebleu(algorithm
     with Scoring([AlgorithmSection(algorithm=algorithm)]) as scoring:
         tables = [scoring.score(list(zip(records, responses, strict=True))[part]) for part in (slice(2), slice(2, 9))]
         [corpus] = scoring.dataset_scores()
-    assert [score for table in tables for score in table["value"].to_pylist()] == pytest.approx(each, abs=1e-12)
+    assert [score for table in tables for score in table["value"].to_pylist()] == pytest.approx(
+        [score / 100 for score in each], abs=1e-12
+    )
     assert (corpus.score, corpus.n) == (f"corpus_{name}", len(TEXTS))
-    assert corpus.value == pytest.approx(whole, abs=1e-12)
+    assert corpus.value == pytest.approx(whole / 100, abs=1e-12)
 
 
 def test_rouge_takes_the_best_alternative_for_each_score() -> None:

@@ -92,7 +92,7 @@ OURS = (
         config="",
         scores=_higher("bleu"),
         delimited=True,
-        meaning="BLEU of sacrebleu, 0 to 100: of each response with effective order, and of the whole catalog.",
+        meaning="BLEU of sacrebleu, from 0 to 1: of each response with effective order, and of the whole catalog.",
         scorer=f"{_SCORERS}.overlap:bleu",
         parameters=(
             Parameter("tokenize", "text", "sacrebleu's tokenizer", default="13a",
@@ -107,7 +107,7 @@ OURS = (
         config="",
         scores=_higher("chrf"),
         delimited=True,
-        meaning="chrF of sacrebleu, 0 to 100: of each response, and of the whole catalog.",
+        meaning="chrF of sacrebleu, from 0 to 1: of each response, and of the whole catalog.",
         scorer=f"{_SCORERS}.overlap:chrf",
         parameters=(
             Parameter("word_order", "integer", "n-grams of words that count too; 2 is chrF++", default=0, least=0,
@@ -131,7 +131,7 @@ OURS = (
         module="",
         config="",
         scores=_higher("judge_score"),
-        meaning="How a judge grades the response by the rubric of the config's `judge`: 1 is worst, 5 is best.",
+        meaning="How a judge grades the response by the rubric of the config's `judge`: grades from 1 to 5 as 0 to 1.",
         scorer=f"{_SCORERS}.judging:grades",
         needs=frozenset({"target_output", "judge"}),
     ),

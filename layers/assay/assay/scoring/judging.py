@@ -75,7 +75,7 @@ def better_of(reply: str) -> str:
 
 
 def grades(_request: ScorerRequest) -> Scorer:
-    """`judge_score`, 1 to 5."""
+    """`judge_score`: grade 1 is 0, grade 5 is 1."""
     return _Grades()
 
 
@@ -87,7 +87,7 @@ def preferences(_request: ScorerRequest) -> Scorer:
 class _Grades(OneByOne):
     def score_one(self, sample: Sample) -> Scored:
         [judgement] = sample.judgements
-        return Scored({"judge_score": float(_read(grade_of, judgement))})
+        return Scored({"judge_score": (_read(grade_of, judgement) - LOWEST) / (HIGHEST - LOWEST)})
 
 
 class _Preferences(OneByOne):

@@ -1,4 +1,4 @@
-"""BLEU and chrF by sacrebleu, ROUGE by rouge-score."""
+"""BLEU and chrF by sacrebleu, ROUGE by rouge-score. All from 0 to 1, as every other score: sacrebleu's by 100."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from typing import Any
 
 from assay.scoring.assets import MissingAssetError
 from assay.scoring.scorer import ByFunction, OneByOne, Sample, Scored, Scorer, ScorerRequest, Tally
+
+HUNDRED = 100.0
 
 
 def bleu(request: ScorerRequest) -> Scorer:
@@ -61,7 +63,7 @@ class _Sacrebleu(OneByOne):
     def score_one(self, sample: Sample) -> Scored:
         targets = sample.record.target_output.split(self._delimiter)
         counts = self._whole._extract_corpus_statistics([sample.text], [[target] for target in targets])[0]
-        value = self._each.sentence_score(sample.text, targets).score
+        value = self._each.sentence_score(sample.text, targets).score / HUNDRED
         return Scored({self._name: value}, tuple(counts))
 
     def tally(self) -> Tally:
@@ -79,4 +81,4 @@ class _Counts:
         self._sums = [a + b for a, b in zip(self._sums, counts, strict=True)] if self._sums else counts
 
     def scores(self) -> Mapping[str, float]:
-        return {self._name: float(self._metric._aggregate_and_compute([self._sums]).score)}
+        return {self._name: float(self._metric._aggregate_and_compute([self._sums]).score) / HUNDRED}
