@@ -15,7 +15,9 @@ from assay.contracts.results import (
     CategorySlice,
     Comparison,
     ConstraintResult,
+    DatasetScore,
     Failure,
+    JudgeUse,
     Latency,
     Manifest,
     Mean,
@@ -26,6 +28,7 @@ from assay.contracts.results import (
     ScoreSummary,
     Selection,
     SourceObject,
+    UsedAsset,
     WeightRange,
     WorstCase,
 )
@@ -206,6 +209,26 @@ def test_a_page_tells_the_verdict_the_numbers_and_how_it_was_made() -> None:
         "Every model answered every record",
     ):
         assert part in text, part
+
+
+def test_scores_of_the_whole_catalog_and_what_made_them_are_shown() -> None:
+    whole = [
+        DatasetScore(algorithm="Bleu", score="corpus_bleu", direction="higher", value=0.374, n=1200),
+        DatasetScore(algorithm="PromptStereotyping", score="prompt_stereotyping", direction=None, value=None, n=0,
+                     error="NoAnswer: no response was scored"),
+    ]  # fmt: skip
+    judge = JudgeUse(judge="grader", identity="0", asked=1200, cached=3, failed=2, requests=1210, cost_usd=0.125)
+    asset = UsedAsset(location="s3://b/assets/minilm", sha256="f" * 64)
+    page = html(comparison([ranked("a", dataset_scores=whole, judge=judge, assets=[asset])]))
+    for text in ("Scores of the whole catalog", "corpus_bleu", "37.4", "1,200", "NoAnswer: no response was scored"):
+        assert text in page
+    for text in (
+        "s3://b/assets/minilm",
+        "f" * 64,
+        "was asked for 1,200 judgements, 2 failed, 3 were known; 0.1250 USD",
+    ):
+        assert text in page
+    assert "Scores of the whole catalog" not in html(comparison([ranked("a")]))
 
 
 def test_a_page_stands_alone() -> None:
