@@ -37,6 +37,11 @@ UNCHECKED: tuple[Unchecked, ...] = (
     Unchecked("Alarms", "stored, never evaluated; metrics are not collected"),
     Unchecked("S3 lifecycle rules", "stored; nothing expires or moves to another class"),
     Unchecked("S3 events other than Object Created and Object Deleted", "not sent: tags, ACLs, restores, transitions"),
+    Unchecked(
+        "SageMaker: memory, concurrency and cold starts of serverless endpoints",
+        "kept; the model runs like any other, at once and with what the machine has",
+    ),
+    Unchecked("Bedrock: access to models", "every local model may be asked; guardrails are refused, not ignored"),
     Unchecked("DynamoDB: time to live, point-in-time recovery", "stored; items stay until they are deleted"),
     Unchecked("SNS: confirmation of e-mail subscriptions", "every subscription counts as confirmed; mails are files"),
     Unchecked(

@@ -20,6 +20,7 @@ from assay.inference.errors import (
     MalformedReplyError,
     ModelAnswerError,
     ModelCallError,
+    NotConnectedError,
     ThrottledError,
     UnavailableError,
 )
@@ -332,3 +333,41 @@ def test_the_runner_gets_through_faults_and_counts_what_it_sent(case: Case, runn
     assert {response.record_id: response.text for response in kept.responses} == {
         record.id: record.model_input for record in records
     }
+
+
+def plugin(running: Wire, **config: Any) -> Model:
+    raw = {"name": "m", "provider": "plugin", "plugin_config": config}
+    return connect(ModelSection.model_validate(raw), Connection(1, 1.0))
+
+
+def test_a_plug_in_that_the_image_does_not_have_is_named_with_those_it_has(running: Wire) -> None:
+    with pytest.raises(NotConnectedError, match=r"'acmee' in the group assay.providers \(acme\)"):
+        plugin(running, name="acmee")
+
+
+def test_what_a_plug_in_misses_concerns_its_model_only(
+    running: Wire, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(NotConnectedError, match="needs the parameter `url`"):
+        plugin(running, name="acme")
+    folder = tmp_path / "broken-1.dist-info"
+    folder.mkdir()
+    (folder / "METADATA").write_text("Metadata-Version: 2.1\nName: broken\nVersion: 1\n")
+    (folder / "entry_points.txt").write_text("[assay.providers]\nbroken = no_such_module:connect\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with pytest.raises(NotConnectedError, match="the plug-in 'broken' raised ModuleNotFoundError"):
+        plugin(running, name="broken")
+
+
+def test_an_inference_component_is_asked_for_by_its_name(running: Wire) -> None:
+    running.requests.clear()
+    raw = {"name": "m", "provider": "endpoint", "endpoint_name": ENDPOINT, "inference_component_name": "part"}
+    with pytest.raises(ModelAnswerError):
+        connect(ModelSection.model_validate(raw), Connection(1, 5.0, ENDPOINT)).ask("Hi", deadline_seconds=5)
+    assert running.requests[-1].headers["X-Amzn-SageMaker-Inference-Component"] == "part"
+
+
+def test_an_endpoint_that_is_not_there_cannot_be_asked() -> None:
+    raw = {"name": "m", "provider": "endpoint", "endpoint_name": ENDPOINT}
+    with pytest.raises(NotConnectedError, match="no endpoint serves"):
+        connect(ModelSection.model_validate(raw), Connection(1, 5.0))
