@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks import decision
 from benchmarks.calibration import ALPHA, Design, equivalence, power, under_the_null
 from benchmarks.table import BEGIN, END, statistics_page
 
@@ -72,3 +73,11 @@ def test_the_calibration_is_written_between_its_marks_and_nothing_else_is_touche
     assert "| d | 2 | 1,000 | none | 4.1 % (± 0.2) | 95.0 % (± 0.2) |" in page
     assert statistics_page(page, tmp_path) == page
     assert statistics_page("as it is", tmp_path / "none") == "as it is"
+
+
+def test_the_decision_that_is_timed_is_a_whole_one(tmp_path: Path) -> None:
+    decision.write(tmp_path, models=3, records=300)
+    for clustered in (False, True):
+        found = decision.decide(tmp_path, models=3, draws=20, clustered=clustered)
+        assert found["pairs"] == 3 * len(decision.SCORES)
+        assert found["peak_mb"] > 0

@@ -89,15 +89,15 @@ class EvaluationFiles:
 
         return read_scores(self._storage, self._paths.scores(model))
 
-    @transient_faults()
-    def responses(self, config: SuiteConfig) -> dict[str, list[Response]]:
-        """What each model answered."""
+    def responses(self, config: SuiteConfig) -> dict[str, Iterator[Response]]:
+        """What each model answered, read as it is asked for, and once."""
+        return {model.name: self._responses(model.name) for model in config.models}
+
+    def _responses(self, model: str) -> Iterator[Response]:
         from assay.inference.store import read_responses
 
-        return {
-            model.name: list(read_responses(self._storage, self._paths.responses(model.name)))
-            for model in config.models
-        }
+        with transient_faults():
+            yield from read_responses(self._storage, self._paths.responses(model))
 
     @transient_faults()
     def comparison(self) -> Comparison:
