@@ -373,6 +373,24 @@ def test_what_failures_would_do_as_the_worst_score_is_told_beside_what_was_score
     assert found.explanation.endswith("Were every failure the worst score, the verdict would be inconclusive.")
 
 
+def test_the_worst_score_is_the_largest_where_less_is_better(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(ALGORITHMS, "Toxic", Algorithm("Toxic", "m", "c", {"toxicity": "lower"}))
+    config = suite("a", "b", algorithms=["Toxic"], gate={"max_failed": 0.5})
+    scores = [
+        ("a", table([NAN] * 20 + [0.1] * 80, algorithm="Toxic")),
+        ("b", table([0.2] * 100, algorithm="Toxic")),
+    ]
+    outcomes = [outcome("a", 100, 20), outcome("b", 100)]
+    found = compare(
+        evaluation_id="1", config=config, records=index(range(100)), outcomes=outcomes, scores=scores, draws=10
+    )
+    [pair] = found.differences
+    assert pair.first == "a"
+    assert pair.difference == pytest.approx(-0.1)
+    assert pair.errors_as_worst is not None
+    assert pair.errors_as_worst.difference == pytest.approx(0.2 * (1 - 0.2) + 0.8 * -0.1)
+
+
 def test_the_probability_of_being_best_is_shared_by_models_that_are_alike() -> None:
     found = decide({"a": right(50), "b": right(50), "c": right(10)})
     assert [item.probability_best for item in found.models] == [0.5, 0.5, 0.0]
