@@ -58,6 +58,21 @@ def test_the_same_seed_gives_the_same_draws_however_they_are_cut_into_blocks(mon
     assert not np.allclose(bootstrap_means(values, draws=64, seed=1), whole)
 
 
+@pytest.mark.parametrize("clustered", [False, True])
+def test_a_great_many_records_are_drawn_in_groups_with_the_same_error(
+    monkeypatch: pytest.MonkeyPatch, clustered: bool
+) -> None:
+    rng = np.random.default_rng(6)
+    codes = np.repeat(rng.permutation(3000), 2) if clustered else None
+    values = rng.exponential(1.0, 6000) if codes is None else rng.exponential(1.0, 3000)[codes]
+    paired = paired_difference(values, np.zeros(6000), clusters=codes)
+    monkeypatch.setattr(bootstrap, "_MOST_UNITS", 1000)
+    drawn = bootstrap_means(np.stack([values, values + 1]), clusters=codes, draws=4000)
+    assert drawn[:, 0].mean() == pytest.approx(values.mean(), abs=0.005)
+    assert drawn[:, 0].std() == pytest.approx(paired.standard_error, rel=0.08)
+    assert drawn[:, 1] - drawn[:, 0] == pytest.approx(np.ones(4000))
+
+
 def test_draws_in_which_several_models_are_best_are_shared_out() -> None:
     gains = np.array([[1.0, 1.0, 0.0], [1.0, 0.5, NAN], [0.2, 0.2 + 1e-15, 0.2], [0.0, 0.0, 1.0]])
     assert probability_best(gains) == pytest.approx([(0.5 + 1 + 1 / 3) / 4, (0.5 + 1 / 3) / 4, (1 / 3 + 1) / 4])

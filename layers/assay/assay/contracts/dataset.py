@@ -26,7 +26,8 @@ class DatasetSection(Section):
         target_output_key: where the expected answer lies; alternatives are parted by the algorithm's delimiter.
         context_key: where a text lies that templates name `$context`; the key `context` when left out.
         category_key: where the record's category lies, for slices.
-        cluster_key: where the name lies of what a record shares with others, such as the document it is about.
+        cluster_key: where the name lies of what a record shares with others, such as the document it is about; records
+            that share it are not taken for independent.
         id_key: where the record's id lies; the key `id` when left out, and a hash of the input without one.
         num_records: ask only this many records, drawn with `seed`; every one when left out.
         seed: seed of that draw.
