@@ -13,6 +13,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from assay.aws import runtime
 from assay.aws.conclusions import Conclusions
+from assay.aws.endpoint_users import EndpointUsers
 from assay.aws.evaluation_files import EvaluationFiles
 from assay.aws.evaluations import Evaluations
 from assay.aws.executions import PipelineExecutions
@@ -54,6 +55,7 @@ def reconciler() -> Reconciler:
         executions=PipelineExecutions(runtime.pipeline_prefix()),
         conclusions=Conclusions(runtime.conclude_machine_arn()),
         resources=OwnedResources(runtime.owner()),
+        users=EndpointUsers(runtime.evaluations_table()),
         config_of=_config_of,
         now=lambda: datetime.now(UTC),
     )

@@ -9,6 +9,7 @@ from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from assay.aws import runtime
+from assay.aws.endpoint_users import EndpointUsers
 from assay.aws.endpoints import Endpoints
 from assay.aws.evaluation_files import EvaluationFiles
 from assay.aws.training_jobs import stop_training_jobs
@@ -30,7 +31,8 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, A
     config = EvaluationFiles(request.paths).config()
     stopped = stop_training_jobs(config, request.evaluation_id)
     seconds = max(0.0, context.get_remaining_time_in_millis() / 1000 - RESERVED_SECONDS)
-    results = release_all(config, request.evaluation_id, Endpoints(runtime.owner()), seconds=seconds)
+    users = EndpointUsers(runtime.evaluations_table())
+    results = release_all(config, request.evaluation_id, Endpoints(runtime.owner()), users, seconds=seconds)
     answer = ReleasedEndpoints(
         released=[item.endpoint_name for item in results if item.released],
         left={item.endpoint_name: item.reason for item in results if not item.released},

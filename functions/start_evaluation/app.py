@@ -94,6 +94,7 @@ def starter() -> EvaluationStarter:
         image_uri=runtime.step_image_uri(),
         instance_type=runtime.step_instance_type(),
         owner=runtime.owner(),
+        table_name=runtime.evaluations_table(),
         keep_alive_seconds=runtime.step_keep_alive_seconds(),
     )
     return EvaluationStarter(

@@ -60,6 +60,7 @@ def _built(config: bytes, bucket: str = "drops") -> Iterator[tuple[dict[str, Any
             image_uri="image:1",
             instance_type="ml.m5.large",
             owner="assay",
+            table_name="evaluations",
         )
         before = Path.cwd()
         upsert(build_pipeline("assay-demo", load_config(config, "x"), settings), settings)
@@ -148,6 +149,7 @@ def test_endpoints_of_one_lane_follow_each_other_and_a_lost_job_is_tried_again(
         image_uri="image:1",
         instance_type="ml.m5.large",
         owner="assay",
+        table_name="evaluations",
         keep_alive_seconds=600,
     )
     upsert(build_pipeline("assay-lane", load_config(CONFIG, "x"), settings, lanes=[("other", "shared")]), settings)

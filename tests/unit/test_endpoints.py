@@ -13,7 +13,9 @@ from moto import mock_aws
 from assay.aws.endpoints import EndpointFailedError, Endpoints, Released
 from assay.contracts.config import SuiteConfig
 from assay.contracts.errors import TransientError
+from assay.contracts.serving import Serving
 from assay.pipeline.release import release_all
+from tests.unit.test_reconcile import Sharing
 
 MINE, OTHER = "0" * 32, "1" * 32
 
@@ -197,7 +199,7 @@ def test_one_endpoint_that_cannot_be_looked_at_does_not_keep_the_others_running(
             return sagemaker.describe_endpoint(**names)
 
     with pytest.raises(TransientError, match="Rate exceeded"):
-        release_all(config, MINE, Endpoints("assay", client=Throttling()))
+        release_all(config, MINE, Endpoints("assay", client=Throttling()), Sharing())
     assert [item["EndpointName"] for item in sagemaker.list_endpoints()["Endpoints"]] == ["first"]
 
 
@@ -244,11 +246,16 @@ def test_an_endpoint_that_never_settles_is_told(sagemaker: Any) -> None:
     assert client.now <= 600
 
 
-def test_an_endpoint_says_which_model_it_serves(sagemaker: Any) -> None:
+def test_an_endpoint_says_what_it_serves_and_whose_it_is(sagemaker: Any) -> None:
     endpoints = Endpoints("assay")
     create(sagemaker, "e", endpoints.tags(MINE, "suite", "some-model:1.0.0"))
-    assert endpoints.served_model("e") == "some-model:1.0.0"
-    assert endpoints.served_model("other") is None
+    assert endpoints.look("e") == Serving("InService", MINE, "some-model:1.0.0", "ml.m5.xlarge", 1)
+    of_the_sdk = {"sagemaker-sdk:jumpstart-model-id": "m", "sagemaker-sdk:jumpstart-model-version": "2.0.0"}
+    create(sagemaker, "f", [{"Key": key, "Value": value} for key, value in of_the_sdk.items()])
+    assert endpoints.look("f") == Serving("InService", None, "m:2.0.0", "ml.m5.xlarge", 1)
+    create(sagemaker, "g", [])
+    assert endpoints.look("g") == Serving("InService", None, "", "ml.m5.xlarge", 1)
+    assert endpoints.look("other") is None
 
 
 def test_releasing_all_tries_again_while_there_is_time(sagemaker: Any) -> None:
@@ -266,7 +273,9 @@ def test_releasing_all_tries_again_while_there_is_time(sagemaker: Any) -> None:
         }
     )
     with pytest.raises(TransientError, match="in use"):
-        release_all(suite, MINE, client.endpoints(), clock=lambda: client.now, sleep=client.sleep)
-    results = release_all(suite, MINE, client.endpoints(), seconds=60, clock=lambda: client.now, sleep=client.sleep)
+        release_all(suite, MINE, client.endpoints(), Sharing(), clock=lambda: client.now, sleep=client.sleep)
+    results = release_all(
+        suite, MINE, client.endpoints(), Sharing(), seconds=60, clock=lambda: client.now, sleep=client.sleep
+    )
     assert [item.released for item in results] == [True]
     assert left(sagemaker) == (0, 0, 0)

@@ -29,10 +29,12 @@ from assay.contracts.evaluation import EvaluationPaths
 from assay.contracts.gate import GateResult
 from assay.contracts.results import Comparison, Failure, Manifest, ModelOutcome, Response, ScoreRow, SourceObject
 from assay.contracts.served_model import ServedModel
+from assay.contracts.serving import Serving
 from assay.inference.store import PartStore
 from assay.pipeline.plan import endpoint_name
 from assay.pipeline.release import release_all
 from assay.scoring.score_files import write_scores
+from tests.unit.test_reconcile import Sharing
 
 PROJECT = Path(__file__).resolve().parents[2]
 ID = "0123456789abcdef" * 2
@@ -64,11 +66,18 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         "POWERTOOLS_SERVICE_NAME": "assay",
         "POWERTOOLS_METRICS_NAMESPACE": "Assay",
         "OWNER": "assay-stack",
+        "EVALUATIONS_TABLE": "evaluations",
     }.items():
         monkeypatch.setenv(name, value)
     runtime.setting.cache_clear()
     with mock_aws():
         boto3.client("s3").create_bucket(Bucket="drops", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
+        boto3.client("dynamodb").create_table(
+            TableName="evaluations",
+            BillingMode="PAY_PER_REQUEST",
+            AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in ("pk", "sk")],
+            KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
+        )
         yield
     runtime.setting.cache_clear()
 
@@ -455,6 +464,9 @@ def test_one_endpoint_that_cannot_be_deleted_does_not_keep_the_others(evaluation
     tried = []
 
     class Stubborn:
+        def look(self, name: str) -> Serving | None:
+            return None
+
         def release(self, name: str, evaluation_id: str) -> Released:
             tried.append(name)
             if name == "shared":
@@ -462,7 +474,7 @@ def test_one_endpoint_that_cannot_be_deleted_does_not_keep_the_others(evaluation
             return Released(name, released=True)
 
     with pytest.raises(TransientError, match="being updated"):
-        release_all(config(), ID, Stubborn())
+        release_all(config(), ID, Stubborn(), Sharing())
     assert tried == ["shared", endpoint_name(config(), config().model("lost"), ID)]
 
 

@@ -45,6 +45,39 @@ def config(*models: dict[str, Any], **limits: Any) -> SuiteConfig:
 
 
 @dataclass
+class Sharing:
+    """Users of named endpoints in memory, as the table keeps them."""
+
+    users: dict[str, set[str]] = field(default_factory=dict)
+    creators: dict[str, str] = field(default_factory=dict)
+    leaving: set[str] = field(default_factory=set)
+
+    def join(self, name: str, evaluation_id: str) -> bool:
+        if name not in self.leaving:
+            self.users.setdefault(name, set()).add(evaluation_id)
+        return name not in self.leaving
+
+    def create(self, name: str, evaluation_id: str) -> bool:
+        return self.creators.setdefault(name, evaluation_id) == evaluation_id
+
+    def leave(self, name: str, evaluation_id: str) -> bool:
+        self.users.setdefault(name, set()).discard(evaluation_id)
+        if self.creators.get(name) == evaluation_id:
+            del self.creators[name]
+        if not self.users[name]:
+            self.leaving.add(name)
+        return not self.users[name]
+
+    def forget(self, name: str) -> None:
+        if not self.users.get(name):
+            self.users.pop(name, None)
+            self.leaving.discard(name)
+
+    def of(self, name: str) -> frozenset[str] | None:
+        return frozenset(self.users[name]) if name in self.users else None
+
+
+@dataclass
 class World:
     """Everything that the reconciler touches, in memory."""
 
@@ -60,6 +93,7 @@ class World:
     created: datetime = NOW
     configs: dict[str, SuiteConfig] = field(default_factory=dict)
     refuses: set[str] = field(default_factory=set)
+    sharing: Sharing = field(default_factory=Sharing)
 
     # the table
     def unfinished(self) -> Iterator[EvaluationState]:
@@ -136,7 +170,7 @@ class World:
         def config_of(state: EvaluationState) -> SuiteConfig:
             return self.configs.get(state.evaluation_id, config())
 
-        return Reconciler(self, self, self, self, config_of, lambda: NOW)
+        return Reconciler(self, self, self, self, self.sharing, config_of, lambda: NOW)
 
 
 @pytest.fixture
@@ -310,6 +344,22 @@ def test_without_a_winner_no_endpoint_stays(world: World) -> None:
     world.evaluation(status="completed", concluded_at=NOW, winner=None)
     world.release()
     assert world.things == []
+
+
+def test_an_endpoint_that_a_running_evaluation_shares_stays_until_that_has_ended(world: World) -> None:
+    other = "f" * 32
+    world.left("shared")
+    world.sharing.join("shared", ID)
+    world.sharing.join("shared", other)
+    world.evaluation(status="failed", concluded_at=ago(days=1))
+    world.states[other] = EvaluationState(
+        other, "sums", "drops", "started", "arn:2", ago(hours=1), concluded_by="arn:c"
+    )
+    assert world.reconcile() == Reconciled()
+    world.states[other] = replace(world.states[other], status="failed", concluded_at=ago(hours=1))
+    assert len(world.reconcile().deleted) == 3
+    assert world.sharing.of("shared") is None
+    assert world.sharing.join("shared", "a" * 32)
 
 
 def test_an_endpoint_that_cannot_be_deleted_is_told_and_the_others_go(world: World) -> None:

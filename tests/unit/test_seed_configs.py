@@ -81,6 +81,7 @@ def test_the_pipeline_that_is_built_is_the_one_that_is_planned(name: str, monkey
             image_uri="image:1",
             instance_type="ml.m5.large",
             owner="assay",
+            table_name="evaluations",
         )
         upsert(build_pipeline("assay-seed", check_config((FOLDER / name).read_bytes(), name), settings), settings)
         described = boto3.client("sagemaker").describe_pipeline(PipelineName="assay-seed")

@@ -5,18 +5,22 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import boto3
 from botocore.exceptions import ClientError
 
 from assay.aws.faults import transient_faults
 from assay.contracts.errors import TransientError
+from assay.contracts.serving import Serving
 
+T = TypeVar("T")
 OWNER_TAG = "assay:owner"
 EVALUATION_TAG = "assay:evaluation"
 SUITE_TAG = "assay:suite"
 MODEL_TAG = "assay:model"
+# The SageMaker SDK's own tags on what it deploys from JumpStart.
+JUMPSTART_TAG = "sagemaker-sdk:jumpstart-model"
 
 
 class EndpointFailedError(Exception):
@@ -70,10 +74,23 @@ class Endpoints:
         description = self._describe(name)
         return None if description is None else self._evaluation_of(description["EndpointArn"])
 
-    def served_model(self, name: str) -> str | None:
-        """What the tag `assay:model` says of the endpoint; None when it is not there or has no such tag."""
+    @transient_faults()
+    def look(self, name: str) -> Serving | None:
+        """The endpoint as it is: whose, which model by its tags or JumpStart's, and on what; None when not there."""
         description = self._describe(name)
-        return None if description is None else self._tags_of(description["EndpointArn"]).get(MODEL_TAG)
+        if description is None:
+            return None
+        tags = self._tags_of(description["EndpointArn"])
+        jumpstart = [tags.get(f"{JUMPSTART_TAG}-{part}", "") for part in ("id", "version")]
+        config = _found(self._client.describe_endpoint_config, EndpointConfigName=description["EndpointConfigName"])
+        variant = {} if config is None else config["ProductionVariants"][0]
+        return Serving(
+            status=description["EndpointStatus"],
+            evaluation_id=tags.get(EVALUATION_TAG) if tags.get(OWNER_TAG) == self._owner else None,
+            model=tags.get(MODEL_TAG) or (":".join(jumpstart) if all(jumpstart) else ""),
+            instance_type=variant.get("InstanceType"),
+            instances=variant.get("InitialInstanceCount"),
+        )
 
     @transient_faults()
     def instance_type(self, name: str) -> str | None:
@@ -115,7 +132,11 @@ class Endpoints:
             pause = min(pause * 2, poll_seconds)
 
     def release_settled(self, name: str, evaluation_id: str, seconds: float, poll_seconds: float = 10.0) -> Released:
-        """As `release`, but wait for an endpoint that is still being created, and try again what SageMaker refused.
+        """As `release`, but wait for an endpoint that is still being created, and try again what SageMaker refused."""
+        return self.settled(name, seconds, lambda: self.release(name, evaluation_id), poll_seconds)
+
+    def settled(self, name: str, seconds: float, release: Callable[[], T], poll_seconds: float = 10.0) -> T:
+        """Release an endpoint once it is no longer being created, and try again what SageMaker refused.
 
         Raises:
             TransientError: it could not be released within `seconds`.
@@ -124,7 +145,7 @@ class Endpoints:
         while True:
             try:
                 if self.status(name) not in {"Creating", "Updating"}:
-                    return self.release(name, evaluation_id)
+                    return release()
                 fault = TransientError(f"endpoint {name} was still being created after {seconds:.0f} s")
             except TransientError as error:
                 fault = error

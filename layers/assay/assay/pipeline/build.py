@@ -43,6 +43,7 @@ class StepSettings:
         image_uri: the evaluation image; its Python has the minor version of the process that builds the pipeline.
         instance_type: of the steps' jobs, not of the endpoints.
         owner: value of the tag `assay:owner` on whatever the steps create.
+        table_name: the table of evaluations, where steps write which evaluations use an endpoint.
         keep_alive_seconds: how long an idle job's instance waits for the next step (a warm pool), at most 3600.
     """
 
@@ -51,6 +52,7 @@ class StepSettings:
     image_uri: str
     instance_type: str
     owner: str
+    table_name: str
     keep_alive_seconds: int = 0
 
 
@@ -86,6 +88,7 @@ def build_pipeline(
             max_runtime_in_seconds=seconds,
             keep_alive_period_in_seconds=settings.keep_alive_seconds,
             retry_policies=_retries(),
+            environment_variables={"EVALUATIONS_TABLE": settings.table_name},
             tags={"assay:owner": settings.owner, "assay:suite": config.suite},
         )
 

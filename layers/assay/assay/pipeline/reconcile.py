@@ -79,6 +79,14 @@ class Resources(Protocol):
     def delete(self, resource: Owned, /) -> bool: ...
 
 
+class Users(Protocol):
+    """Which evaluations use an endpoint that has a name of its own; None for one that nobody shares."""
+
+    def of(self, name: str, /) -> frozenset[str] | None: ...
+    def leave(self, name: str, evaluation_id: str, /) -> bool: ...
+    def forget(self, name: str, /) -> None: ...
+
+
 @dataclass
 class Reconciled:
     """What was done. `faults` are what could not be, this time."""
@@ -99,6 +107,7 @@ class Reconciler:
     executions: Executions
     conclusions: Conclusions
     resources: Resources
+    users: Users
     config_of: Callable[[EvaluationState], SuiteConfig]
     now: Callable[[], datetime]
 
@@ -186,8 +195,20 @@ class Reconciler:
                 return
         elif "*" in names or resource.name in names:
             return
+        users = self.users.of(resource.name)
+        if users is not None and not self._left_by_all(resource, users):
+            return
         if self.resources.delete(resource):
             done.deleted.append(resource.arn)
+        if users is not None:
+            self.users.forget(resource.name)
+
+    def _left_by_all(self, resource: Owned, users: frozenset[str]) -> bool:
+        """Whether all evaluations that used an endpoint have ended, and nobody can join it any more."""
+        states = {user: self.log.get(user) for user in users}
+        if any(state is not None and not state.concluded for state in states.values()):
+            return False
+        return all([self.users.leave(resource.name, user) for user in [*users, resource.evaluation_id]][-1:])
 
     def _kept(self, evaluation_id: str, grace: Grace) -> frozenset[str] | None:
         """Names that an evaluation keeps: `*` is all of them; None for an evaluation that nobody knows."""

@@ -8,7 +8,9 @@ from typing import Protocol, TypeVar
 
 from assay.contracts.config import SuiteConfig
 from assay.contracts.errors import TransientError
+from assay.contracts.serving import Serving
 from assay.pipeline.plan import endpoint_name, plan
+from assay.pipeline.sharing import Users, is_shared, release_shared
 
 POLL_SECONDS = 10.0
 Released_co = TypeVar("Released_co", covariant=True)
@@ -17,6 +19,7 @@ Released_co = TypeVar("Released_co", covariant=True)
 class Endpoints(Protocol[Released_co]):
     """The endpoints of an account; what the evaluation did not create is left alone."""
 
+    def look(self, name: str, /) -> Serving | None: ...
     def release(self, name: str, evaluation_id: str, /) -> Released_co: ...
 
 
@@ -24,12 +27,15 @@ def release_all(
     config: SuiteConfig,
     evaluation_id: str,
     endpoints: Endpoints[Released_co],
+    users: Users,
     *,
     seconds: float = 0,
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> list[Released_co]:
     """Release each endpoint of the config, also one that the config keeps: that is for an evaluation with a result.
+
+    What other evaluations still use is left to the last of them.
 
     Args:
         seconds: how long to try again what could not be released. SageMaker deletes no endpoint that it is creating.
@@ -38,22 +44,28 @@ def release_all(
         TransientError: some could not be released; all were tried.
     """
     deadline = clock() + seconds
-    left = [
-        endpoint_name(config, planned.section, evaluation_id)
+    left = {
+        endpoint_name(config, planned.section, evaluation_id): is_shared(planned.section)
         for planned in plan(config)
-        if planned.section.provider != "endpoint"
-    ]
+        if planned.created
+    }
     results: list[Released_co] = []
     while True:
         faults = {}
-        for name in left:
+        for name, shared in left.items():
             try:
-                results.append(endpoints.release(name, evaluation_id))
+                released = (
+                    release_shared(endpoints, users, name, evaluation_id)
+                    if shared
+                    else endpoints.release(name, evaluation_id)
+                )
+                if released is not None:
+                    results.append(released)
             except TransientError as error:
                 faults[name] = str(error)
         if not faults:
             return results
         if clock() + POLL_SECONDS > deadline:
             raise TransientError("; ".join(faults.values()))
-        left = list(faults)
+        left = {name: left[name] for name in faults}
         sleep(POLL_SECONDS)

@@ -188,6 +188,7 @@ def deploy(
     from assay.aws.endpoints import EndpointFailedError, Endpoints
     from assay.contracts.errors import TransientError
     from assay.pipeline.plan import endpoint_name
+    from assay.pipeline.sharing import EndpointRefusedError
 
     paths, storage, _, config = _open(evaluation_uri)
     model = config.model(model_name)
@@ -211,8 +212,6 @@ def deploy(
         model = model.model_copy(update={"model_version": finetuned["model_version"]})
     try:
         identity = _identity(model, training_job)
-        if training_job is not None:
-            _not_taken(endpoints, name)
         if _must_create(endpoints, name, model, identity, paths.evaluation_id, config.limits.deploy_seconds):
             deployed["created"], started = True, time.monotonic()
             tags = endpoints.tags(paths.evaluation_id, config.suite, identity)
@@ -223,7 +222,7 @@ def deploy(
         deployed["instance_type"] = endpoints.instance_type(name)
         if started is not None:
             deployed["seconds"] = time.monotonic() - started
-    except (EndpointFailedError, TransientError) as error:
+    except (EndpointFailedError, EndpointRefusedError, TransientError) as error:
         logger.warning("endpoint %s is not usable: %s", name, error)
         deployed["failure"] = {"kind": "EndpointFailed", "reason": str(error)}
         return deployed
@@ -323,13 +322,29 @@ def cleanup(evaluation_uri: str, model_name: str, owner: str, *_evaluated: Evalu
         return {"endpoint_name": name, "released": False, "reason": "it stays until it is known whether it won"}
     if not model.cleanup_endpoint or model.provider == "endpoint":
         return {"endpoint_name": name, "released": False, "reason": "the config keeps it"}
+    endpoints = Endpoints(owner)
     try:
-        released = Endpoints(owner).release_settled(name, paths.evaluation_id, CLEANUP_SECONDS)
+        released = endpoints.settled(
+            name, CLEANUP_SECONDS, lambda: _release(endpoints, name, model, paths.evaluation_id)
+        )
     except TransientError as error:
         logger.warning("endpoint %s could not be released: %s", name, error)
         return {"endpoint_name": name, "released": False, "reason": str(error)}
+    if released is None:
+        return {"endpoint_name": name, "released": False, "reason": "another evaluation uses it"}
     logger.info("endpoint %s: %s", name, "released" if released.released else released.reason)
     return {"endpoint_name": name, "released": released.released, "reason": released.reason}
+
+
+def _release(endpoints: Any, name: str, model: ModelSection, evaluation_id: str) -> Any:
+    """Delete an endpoint, or leave it to those who still use it (None)."""
+    from assay.aws import runtime
+    from assay.aws.endpoint_users import EndpointUsers
+    from assay.pipeline.sharing import is_shared, release_shared
+
+    if is_shared(model):
+        return release_shared(endpoints, EndpointUsers(runtime.evaluations_table()), name, evaluation_id)
+    return endpoints.release(name, evaluation_id)
 
 
 def _open(evaluation_uri: str) -> tuple[EvaluationPaths, Any, Manifest, SuiteConfig]:
@@ -341,48 +356,23 @@ def _open(evaluation_uri: str) -> tuple[EvaluationPaths, Any, Manifest, SuiteCon
     return paths, storage, manifest, load_config(storage.read(paths.config), paths.config)
 
 
-def _not_taken(endpoints: Any, name: str) -> None:
-    """Refuse an endpoint that is not ours: it serves anything but what this evaluation has just tuned."""
-    from assay.aws.endpoints import EndpointFailedError
-
-    if endpoints.status(name) is not None and endpoints.owner_evaluation(name) is None:
-        raise EndpointFailedError(f"endpoint {name} exists and is not ours, so it cannot serve the fine-tuned model")
-
-
 def _must_create(
     endpoints: Any, name: str, model: ModelSection, identity: str, evaluation_id: str, seconds: float
 ) -> bool:
-    """Whether there is no endpoint to reuse. One that another evaluation of ours created is waited out."""
-    if model.provider == "endpoint":
-        return False
-    status = endpoints.status(name)
-    if status is None:
-        return True
-    owner = endpoints.owner_evaluation(name)
-    if owner is None:
-        logger.info("endpoint %s exists and is not ours: reused, and left alone afterwards", name)
-        return False
-    if owner == evaluation_id and status in {"InService", "Creating"}:
-        return False
-    if owner != evaluation_id and not model.cleanup_endpoint:
-        return _kept(endpoints, name, identity, owner)
-    if owner == evaluation_id:
-        endpoints.release(name, evaluation_id)
-    return _gone(endpoints, name, owner, seconds)
+    """Whether there is no endpoint to use. One that is named after its evaluation is nobody else's."""
+    from assay.aws import runtime
+    from assay.aws.endpoint_users import EndpointUsers
+    from assay.pipeline.sharing import is_shared, must_create
 
-
-def _kept(endpoints: Any, name: str, identity: str, owner: str) -> bool:
-    """An endpoint that an earlier evaluation was told to keep is reused when it serves this model; it never goes."""
-    from assay.aws.endpoints import EndpointFailedError
-
-    served = endpoints.served_model(name)
-    if served != identity:
-        raise EndpointFailedError(
-            f"endpoint {name}, kept by evaluation {owner}, serves {served or 'an unknown model'} and not "
-            f"{identity}; delete it or choose another name"
-        )
-    logger.info("endpoint %s was kept by evaluation %s: reused", name, owner)
-    return False
+    if model.deployment_config is None:
+        return False
+    if is_shared(model):
+        users = EndpointUsers(runtime.evaluations_table())
+        return must_create(endpoints, users, name, model, identity, evaluation_id, seconds)
+    if endpoints.status(name) in {"InService", "Creating"}:
+        return False
+    endpoints.release(name, evaluation_id)
+    return True
 
 
 def _identity(model: ModelSection, training_job: str | None = None) -> str:
@@ -390,14 +380,6 @@ def _identity(model: ModelSection, training_job: str | None = None) -> str:
     tuned = "" if training_job is None else f":{training_job}"
     source = model.huggingface_config.model_data or model.model_id
     return f"{source}:{model.model_version.replace('*', 'latest')}"[: 256 - len(tuned)] + tuned
-
-
-def _gone(endpoints: Any, name: str, owner: str, seconds: float) -> bool:
-    from assay.aws.endpoints import EndpointFailedError
-
-    if not endpoints.wait_gone(name, seconds):
-        raise EndpointFailedError(f"endpoint {name} was still held by evaluation {owner} after {seconds:.0f} s")
-    return True
 
 
 class Creation(NamedTuple):
