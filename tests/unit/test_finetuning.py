@@ -15,7 +15,7 @@ from moto.core import DEFAULT_ACCOUNT_ID
 from moto.sagemaker.models import sagemaker_backends
 from pydantic import ValidationError
 
-from assay.aws import jumpstart
+from assay.aws import jumpstart, runtime
 from assay.aws.training_jobs import stop_training_jobs
 from assay.contracts.config import ModelSection, SuiteConfig
 from assay.contracts.contenders import dump_config
@@ -53,12 +53,20 @@ def sagemaker(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     for variable in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(variable, "x")
     monkeypatch.setenv("AWS_DEFAULT_REGION", REGION)
+    monkeypatch.setenv("EVALUATIONS_TABLE", "evaluations")
+    runtime.setting.cache_clear()
     from sagemaker.jumpstart.accessors import JumpStartModelsAccessor
 
     monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
     # The SDK keeps what it read of JumpStart, and the client it read it with, for the life of a process.
     monkeypatch.setattr(JumpStartModelsAccessor, "_cache", None)
     with mock_aws():
+        boto3.client("dynamodb").create_table(
+            TableName="evaluations",
+            BillingMode="PAY_PER_REQUEST",
+            AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in ("pk", "sk")],
+            KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
+        )
         s3 = boto3.client("s3")
         for bucket in (content_bucket(REGION), "drops"):
             s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": REGION})
@@ -273,7 +281,7 @@ def test_an_endpoint_of_somebody_else_is_not_taken_for_the_tuned_model(sagemaker
     assert finetuned["failure"] is None
     deployed = steps.deploy(uri, "tuned", "assay", ROLE, {"records": 1}, finetuned)
     assert deployed["failure"] is not None
-    assert "cannot serve the fine-tuned model" in deployed["failure"]["reason"]
+    assert "endpoint theirs is not ours and serves" in deployed["failure"]["reason"]
 
 
 class Jobs:
