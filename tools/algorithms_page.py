@@ -54,6 +54,34 @@ OF_OURS = """
 ## Ours
 """
 
+JUDGE = """
+### A judge
+
+`Judge` and `JudgePreference` put the answers to a language model of the config's section `judge`, which is reached as a
+model is: an endpoint, Bedrock, an OpenAI-compatible API or a plug-in.
+
+```yaml
+judge:
+  provider: bedrock
+  model_id: anthropic.claude-3-5-haiku-20241022-v1:0
+  evaluation_config: {inference_parameters: {maxTokens: 200, temperature: 0}}
+  rubric: "5: right and polite. 3: right, and curt. 1: wrong. Ignore the length of an answer."
+algorithms:
+  - Judge
+  - {algorithm: JudgePreference, parameters: {rival: last-release}}
+```
+
+- Question, expected answer and answer reach the judge as one JSON object, so that nothing in them can pass for an
+  instruction of ours. It replies with JSON; a reply that is none is asked for again, three times in all, and then the
+  record has an error and no score.
+- `JudgePreference` puts each pair to the judge a second time with the answers swapped. A judge that contradicts itself
+  prefers neither, and how often it did stands beside the score as `disagreement_rate`.
+- A judgement is kept by the hash of what was asked, below `judgements/`. The same is never put to the same judge twice,
+  by no evaluation and no restarted step.
+- The outcome tells how many judgements were asked for, failed and were known, and what they cost; the judge's tokens
+  are priced by `pricing.tokens.judge`, or by its model id.
+"""
+
 PLUGINS = """
 ## Your own
 
@@ -102,7 +130,7 @@ Install the package where configs are checked and where they run: `layers/assay/
 
 def algorithms_page() -> str:
     """The whole page."""
-    return "".join([HEAD, OF_FMEVAL, *map(_section, FMEVAL), OF_OURS, *map(_section, OURS), PLUGINS])
+    return "".join([HEAD, OF_FMEVAL, *map(_section, FMEVAL), OF_OURS, *map(_section, OURS), JUDGE, PLUGINS])
 
 
 def _section(algorithm: Algorithm) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from pydantic import ValidationError
 
 from assay.contracts.catalog import Record
@@ -24,6 +25,7 @@ from assay.inference.store import PartStore
 from assay.pipeline.judging import Judging, identity_of
 from assay.scoring.judging import InvalidJudgementError, better_of, comparing_prompt, grade_of, grading_prompt
 from assay.scoring.scoring import Scoring
+from tools.algorithms_page import JUDGE
 
 RECORDS = [
     Record(id=str(n), model_input=f"question {n}", target_output=f"city{n}", responses={"old": f"old answer {n}"})
@@ -265,3 +267,13 @@ def test_the_algorithms_are_declared_as_they_score() -> None:
     known = AlgorithmSection(algorithm="JudgePreference", parameters={"rival": "x"}).known
     assert dict(known.scores) == {"preference": "higher"}
     assert known.undirected == {"judge_disagreement"}
+
+
+def test_the_documented_judge_is_one() -> None:
+    told = yaml.safe_load(JUDGE.split("```yaml\n")[1].split("```")[0])
+    rival = {"name": "last-release", "provider": "responses", "response_key": "old"}
+    prices = {"tokens": {"judge": {"input_usd": 1.0, "output_usd": 5.0}}}
+    models = [{"name": "new", "provider": "endpoint", "endpoint_name": "new"}, rival]
+    found = config(**told, models=models, pricing=prices)
+    assert found.judge is not None
+    assert found.judge.model.provider == "bedrock"
