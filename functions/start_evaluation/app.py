@@ -25,6 +25,7 @@ from assay.aws.announcements import Announcements
 from assay.aws.bus import Bus
 from assay.aws.evaluations import Evaluations
 from assay.aws.mail import Mailer
+from assay.aws.model_packages import ModelPackages
 from assay.aws.pipelines import SageMakerPipelines
 from assay.aws.quotas import ServiceQuotas
 from assay.aws.schedules import Schedules
@@ -67,7 +68,7 @@ def _handle(*, asked: dict[str, Any], function_arn: str) -> list[dict[str, Any]]
     if isinstance(event, ObjectEvent):
         started = Drops(start, suites, refusals).handle(event.drop)
     elif isinstance(event, RequestEvent):
-        started = [Requests(start, suites, refusals).handle(event)]
+        started = [Requests(start, suites, refusals, ModelPackages()).handle(event)]
     else:
         started = [Due(start, suites, refusals).handle(event.detail)]
     return [{**dataclasses.asdict(item), "limits": [limit.model_dump() for limit in item.limits]} for item in started]

@@ -208,6 +208,16 @@ class Timetable:
 
 
 @dataclass
+class Packages:
+    """A Model Registry in memory: the properties of each package by its ARN."""
+
+    registered: dict[str, dict[str, str]] = field(default_factory=dict)
+
+    def properties(self, arn: str) -> dict[str, str] | None:
+        return self.registered.get(arn)
+
+
+@dataclass
 class Pipelines:
     """Remembers what was started; refuses the first `failures` starts, and every start of a suite in `broken`."""
 
@@ -254,6 +264,7 @@ class World:
     log: Log = field(default_factory=Log)
     book: Book = field(default_factory=Book)
     timetable: Timetable = field(default_factory=Timetable)
+    packages: Packages = field(default_factory=Packages)
     announcements: Announcements = field(default_factory=Announcements)
 
     def __post_init__(self) -> None:
@@ -293,7 +304,9 @@ class World:
             "source": "training",
             "detail": {"schema_version": "1", **detail},
         }
-        return Requests(self.starter, self.suites, self.refusals).handle(RequestEvent.model_validate(event))
+        return Requests(self.starter, self.suites, self.refusals, self.packages).handle(
+            RequestEvent.model_validate(event)
+        )
 
     def tick(self, suite: str = "sums", scheduled_time: str = "2026-01-02T06:00:00Z") -> Started:
         due = DueEvaluation(suite=suite, scheduled_time=scheduled_time)

@@ -13,6 +13,7 @@ import pytest
 from botocore.exceptions import ClientError
 from moto import mock_aws
 
+from assay.aws.model_packages import ModelPackages
 from assay.aws.schedules import Schedules
 from assay.aws.storage import Storage
 from assay.aws.suites import READER_EXPIRES_SECONDS, SuiteTable
@@ -358,7 +359,7 @@ def test_a_schedule_is_removed_and_may_have_been_before(aws: None) -> None:
     assert scheduler.list_schedules(GroupName="assay")["Schedules"] == []
 
 
-class Scheduler:
+class Refusing:
     """Refuses everything with one error."""
 
     def __init__(self, error: ClientError) -> None:
@@ -372,7 +373,7 @@ class Scheduler:
 
 
 def test_an_expression_that_scheduler_does_not_take_is_told_in_its_words() -> None:
-    refusing = Scheduler(refused("ValidationException", "Invalid Schedule Expression x."))
+    refusing = Refusing(refused("ValidationException", "Invalid Schedule Expression x."))
     with pytest.raises(ScheduleRefusedError, match="Invalid Schedule Expression x"):
         schedules(refusing).put("sums", "x", "UTC")
 
@@ -380,6 +381,35 @@ def test_an_expression_that_scheduler_does_not_take_is_told_in_its_words() -> No
 @pytest.mark.parametrize(("code", "kind"), [("ThrottlingException", TransientError), ("AccessDenied", ClientError)])
 def test_whatever_else_scheduler_says_is_no_fault_of_the_config(code: str, kind: type[Exception]) -> None:
     with pytest.raises(kind):
-        schedules(Scheduler(refused(code))).put("sums", "rate(1 day)", "UTC")
+        schedules(Refusing(refused(code))).put("sums", "rate(1 day)", "UTC")
     with pytest.raises(kind):
-        schedules(Scheduler(refused(code))).remove("sums")
+        schedules(Refusing(refused(code))).remove("sums")
+
+
+# ---- model packages
+
+
+def test_a_package_is_known_by_what_was_written_about_it(aws: None) -> None:
+    sagemaker = boto3.client("sagemaker")
+    sagemaker.create_model_package_group(ModelPackageGroupName="sums")
+    arn = sagemaker.create_model_package(
+        ModelPackageGroupName="sums", CustomerMetadataProperties={"suite": "sums", "model": "m"}
+    )["ModelPackageArn"]
+    assert ModelPackages().properties(arn) == {"suite": "sums", "model": "m"}
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (("ValidationException", "ModelPackage arn does not exist."), None),
+        (("ValidationException", "not an ARN"), ClientError),
+        (("ThrottlingException", "slow down"), TransientError),
+    ],
+)
+def test_only_a_package_that_is_not_there_is_none(error: tuple[str, str], kind: type[Exception] | None) -> None:
+    packages = ModelPackages(Refusing(refused(*error)))
+    if kind is None:
+        assert packages.properties("arn") is None
+    else:
+        with pytest.raises(kind):
+            packages.properties("arn")

@@ -106,6 +106,73 @@ def test_a_request_may_put_an_endpoint_in_the_place_of_a_model(world: World) -> 
     assert b"tuned-17" not in world.bucket.read("configs/sums.yaml")
 
 
+def test_a_request_may_put_weights_in_the_place_of_a_model_which_its_instances_serve(world: World) -> None:
+    weights = "s3://bucket/training/17/model.tar.gz"
+    result = world.request(suite="sums", model={"name": "m", "model_data": weights})
+    key = f"evaluations/sums/{result.evaluation_id}/config.yaml"
+    first, _ = load_config(world.bucket.read(key), key).models
+    assert (first.provider, first.model_id, first.huggingface_config.model_data) == ("huggingface", None, weights)
+    assert first.deployment_config is not None
+    assert first.deployment_config.instance_type == "ml.m5.large"
+    assert first.evaluation_config.output == "answer"
+
+
+def registered(world: World, config: bytes, model: str) -> str:
+    """A suite's winner that was registered; its package."""
+    [result] = world.drop("configs/won.yaml", named("won", config))
+    properties = {"suite": "won", "evaluation_id": str(result.evaluation_id), "model": model, "model_version": "2.1.0"}
+    world.packages.registered[PACKAGE] = properties
+    world.announcements.events.clear()
+    return PACKAGE
+
+
+def test_a_request_may_put_a_registered_model_in_the_place_of_one_as_it_was_evaluated_then(world: World) -> None:
+    winner = DEPLOYED.replace(b"model_id: x", b"model_id: winner").replace(b"output: answer", b"output: other")
+    arn = registered(world, winner, "m")
+    world.drop("configs/won.yaml", named("won"))
+    world.announcements.events.clear()
+    result = world.request(suite="sums", model={"name": "m", "model_package_arn": arn})
+    key = f"evaluations/sums/{result.evaluation_id}/config.yaml"
+    first, _ = load_config(world.bucket.read(key), key).models
+    assert (first.name, first.provider, first.model_id, first.model_version) == ("m", "jumpstart", "winner", "2.1.0")
+    assert first.evaluation_config.output == "answer"
+
+
+@pytest.mark.parametrize(
+    ("config", "words"),
+    [
+        (
+            DEPLOYED.replace(
+                b"{name: m,",
+                b"{name: m, finetuning: {train_data_path: 's3://elsewhere/train', "
+                b"parameters: {instance_type: ml.m5.large}},",
+            ),
+            "it was fine-tuned",
+        ),
+        (CONFIG.replace(b"endpoint, endpoint_name: e", b"responses, response_key: target_output"), "lay in a catalog"),
+    ],
+)
+def test_a_registered_model_that_cannot_be_asked_again_is_refused(world: World, config: bytes, words: str) -> None:
+    arn = registered(world, config, "m")
+    assert world.request(suite="sums", model={"name": "m", "model_package_arn": arn}).outcome == "rejected"
+    assert words in faults(world)["model.model_package_arn"]
+
+
+@pytest.mark.parametrize(
+    ("properties", "words"),
+    [
+        ({}, "did not register it"),
+        ({"suite": "won", "evaluation_id": "0" * 32, "model": "m"}, "is not there"),
+    ],
+)
+def test_a_package_that_leads_to_no_evaluation_of_this_stack_is_refused(
+    world: World, properties: dict[str, str], words: str
+) -> None:
+    world.packages.registered[PACKAGE] = properties
+    assert world.request(suite="sums", model={"name": "m", "model_package_arn": PACKAGE}).outcome == "rejected"
+    assert words in faults(world)["model.model_package_arn"]
+
+
 def test_an_override_reaches_every_contender_of_its_model(world: World) -> None:
     templates = b'sums.jsonl, prompt_templates: {plain: "$model_input", polite: "Please: $model_input"}'
     world.drop("configs/sums.yaml", DEPLOYED.replace(b"sums.jsonl", templates))
@@ -141,12 +208,14 @@ def test_an_override_reaches_every_contender_of_its_model(world: World) -> None:
             "needs `deployment_config`",
         ),
         (
-            {
-                "suite": "sums",
-                "model": {"name": "m", "model_package_arn": PACKAGE},
-            },
+            {"suite": "sums", "model": {"name": "m", "model_package_arn": PACKAGE}},
             "model.model_package_arn",
-            "not carried out by this version",
+            "there is no such model package",
+        ),
+        (
+            {"suite": "sums", "model": {"name": "m", "model_package_arn": "arn:aws:iam::123456789012:role/r"}},
+            "model.model_package_arn",
+            "must be text like",
         ),
         ({"config": 7}, "config", "must be the text of a config, or a mapping, found int"),
         ({"config": "pipeline: ["}, "config", ""),

@@ -38,7 +38,7 @@ class OverrideSection(Section):
     model_package_arn: str | None = Field(
         None,
         pattern=r"^arn:[a-z-]+:sagemaker:[a-z0-9-]+:[0-9]{12}:model-package/[A-Za-z0-9-]+/[0-9]+$",
-        description="A version in the Model Registry.",
+        description="A version in the Model Registry that Assay registered: the model as it was evaluated then.",
     )
     model_data: str | None = Field(
         None,
@@ -53,9 +53,6 @@ class OverrideSection(Section):
         if len(given) != 1:
             found = " and ".join(f"`{name}`" for name in given) or "none"
             yield (), f"one of {', '.join(f'`{name}`' for name in _SOURCES)} must be given, found {found}"
-        elif given == ["model_package_arn"]:
-            message = "deploying a model package: understood, and not carried out by this version"
-            yield ("model_package_arn",), message
 
 
 class RequestSection(Section):
@@ -146,8 +143,13 @@ def in_carried_config(error: RejectedError, *, lines: bool) -> RejectedError:
     return RejectedError(error.subject, faults, error.total)
 
 
-def overridden(config: SuiteConfig, override: OverrideSection, subject: str) -> tuple[SuiteConfig, bytes]:
+def overridden(
+    config: SuiteConfig, override: OverrideSection, subject: str, registered: ModelSection | None = None
+) -> tuple[SuiteConfig, bytes]:
     """The config with another model in the place of one, checked like any config, and its text.
+
+    Args:
+        registered: the model that the override names by its package.
 
     Raises:
         RejectedError: there is no such model, or what comes of it is no valid config.
@@ -156,7 +158,9 @@ def overridden(config: SuiteConfig, override: OverrideSection, subject: str) -> 
     if override.name not in names:
         message = f"the config has no model {override.name!r}, but {', '.join(names)}"
         raise RejectedError(subject, [Fault(message, key="model.name")])
-    models = [_replaced(model, override) if model.name == override.name else model for model in config.models]
+    models = [
+        _replaced(model, override, registered) if model.name == override.name else model for model in config.models
+    ]
     text = dump_config(config.model_copy(update={"models": models}))
     try:
         return load_config(text, subject), text
@@ -165,8 +169,10 @@ def overridden(config: SuiteConfig, override: OverrideSection, subject: str) -> 
         raise RejectedError(subject, faults, error.total) from error
 
 
-def _replaced(model: ModelSection, override: OverrideSection) -> ModelSection:
+def _replaced(model: ModelSection, override: OverrideSection, registered: ModelSection | None) -> ModelSection:
     kept = {name: getattr(model, name) for name in _KEPT}
+    if registered is not None:
+        return registered.model_copy(update={**kept, "contender_of": None})
     if override.endpoint_name is not None:
         return ModelSection.model_construct(**kept, provider="endpoint", endpoint_name=override.endpoint_name)
     # Weights that stand in for a model of the hub keep its container and its instances.

@@ -61,6 +61,12 @@ class Timetable(Protocol):
     def remove(self, suite: str) -> None: ...
 
 
+class ModelPackages(Protocol):
+    """The Model Registry."""
+
+    def properties(self, arn: str) -> dict[str, str] | None: ...
+
+
 class Pipelines(Protocol):
     """The service that runs pipelines."""
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
+from assay.contracts.config import load_config
 from assay.contracts.errors import Fault, ObjectNotFoundError, RejectedError
-from assay.contracts.evaluation import ObjectVersion, requested_evaluation_id
+from assay.contracts.evaluation import EvaluationPaths, ObjectVersion, requested_evaluation_id
 from assay.contracts.events import RequestEvent
+from assay.contracts.model_section import ModelSection
 from assay.contracts.request import (
     RequestSection,
     carried_config,
@@ -17,7 +19,7 @@ from assay.contracts.request import (
     own_id,
     read_request,
 )
-from assay.pipeline.ports import Started
+from assay.pipeline.ports import ModelPackages, Started
 from assay.pipeline.refusals import Refusals
 from assay.pipeline.start import CheckedConfig, EvaluationStarter, Request
 from assay.pipeline.suites import Suites
@@ -32,6 +34,7 @@ class Requests:
     starter: EvaluationStarter
     suites: Suites
     refusals: Refusals
+    packages: ModelPackages
 
     def handle(self, event: RequestEvent) -> Started:
         """Start what is asked for. Somebody waits for an answer, so whatever is missing is a refusal."""
@@ -98,7 +101,9 @@ class Requests:
         else:
             config, text = carried_config(request.config, key)
         if request.model is not None:
-            config, text = overridden(config, request.model, key)
+            arn = request.model.model_package_arn
+            registered = None if arn is None else self._registered(arn, key)
+            config, text = overridden(config, request.model, key, registered)
             subject = key
         try:
             return self.starter.checked(config, text, subject, source=source)
@@ -106,6 +111,33 @@ class Requests:
             if source is not None:
                 raise
             raise in_carried_config(error, lines=isinstance(request.config, str)) from error
+
+    def _registered(self, arn: str, key: str) -> ModelSection:
+        """The model of a package, as the evaluation that it won was told to reach it."""
+
+        def refused(message: str) -> RejectedError:
+            return RejectedError(key, [Fault(message, key="model.model_package_arn")])
+
+        store = self.starter.store
+        properties = self.packages.properties(arn)
+        if properties is None:
+            raise refused("there is no such model package")
+        if not {"suite", "evaluation_id", "model"} <= properties.keys():
+            raise refused("Assay did not register it; name its endpoint or its weights")
+        paths = EvaluationPaths(store.bucket, properties["suite"], properties["evaluation_id"])
+        try:
+            config = load_config(store.read(paths.config), paths.config)
+        except ObjectNotFoundError as error:
+            raise refused(f"the evaluation that it won is not there: {paths.root}") from error
+        model = config.model(properties["model"])
+        if model.finetuning_config is not None:
+            raise refused("it was fine-tuned; name its weights, since tuning again would make another model")
+        if model.provider == "responses":
+            raise refused("its answers lay in a catalog, and there is nobody to ask")
+        if model.provider not in ("jumpstart", "huggingface"):
+            return model
+        # A package is one version, though its config may have asked for the newest.
+        return model.model_copy(update={"model_version": properties.get("model_version", model.model_version)})
 
     def _source(self, suite: str, key: str) -> ObjectVersion:
         """The suite's config as it lies in the bucket now."""
