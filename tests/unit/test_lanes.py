@@ -252,3 +252,19 @@ def test_the_manifest_says_why_there_are_so_many_lanes() -> None:
     ]
     assert world.pipelines.lanes == [[("m", "n")]]
     assert list(result.limits) == list(manifest.lanes)
+
+
+def test_endpoints_that_await_the_decision_cost_until_the_pipelines_end_and_are_said_to() -> None:
+    from assay.contracts.prices import bundled_prices
+    from assay.pipeline.estimate import Workload, estimate
+
+    suite = config({"name": "a"}, {"name": "b"}, keep_winner_hours=12)
+    work = Workload(10, {"a": 100, "b": 100})
+    prediction = estimate(suite, work, bundled_prices(), step_instance_type="ml.m5.large")
+    begins = {step.name: step.begins for step in prediction.steps}
+    assert [item.seconds for item in prediction.endpoints] == [
+        prediction.seconds - begins["deploy-a"],
+        prediction.seconds - begins["deploy-b"],
+    ]
+    assert not any(item.kept for item in prediction.endpoints)
+    assert any("12 h that the winner's stays" in sentence for sentence in prediction.assumptions)

@@ -451,7 +451,9 @@ def _call_seconds(latency_seconds: float, calls: int, concurrency: int) -> float
 def _endpoint(lane: int | None, planned: PlannedEndpoint, steps: Mapping[str, PredictedStep]) -> PredictedEndpoint:
     deployment = planned.section.deployment_config
     bills = deployment is not None
-    lives = steps[planned.cleanup_step].ends - steps[planned.deploy_step].begins
+    # One that awaits the decision lives until the whole pipeline has ended.
+    ends = max(step.ends for step in steps.values()) if planned.awaits_decision else steps[planned.cleanup_step].ends
+    lives = ends - steps[planned.deploy_step].begins
     return PredictedEndpoint(
         name=planned.name,
         lane=lane,
@@ -459,7 +461,7 @@ def _endpoint(lane: int | None, planned: PlannedEndpoint, steps: Mapping[str, Pr
         instances=0 if deployment is None else deployment.num_instances,
         models=tuple(model.name for model in planned.models),
         seconds=lives if bills else 0.0,
-        kept=bills and planned.keep,
+        kept=bills and not planned.section.cleanup_endpoint,
     )
 
 
@@ -546,6 +548,8 @@ def _told(
     if asked < records:
         yield f"{asked} of {records} records are drawn; their prompts are taken to be of mean length"
     yield from (limit.reason for limit in limits)
+    if (hours := config.limits.keep_winner_hours) is not None:
+        yield f"every endpoint stays until the decision; the {hours} h that the winner's stays after it are left out"
     yield f"prices: on demand in {prices.region}, approximate, as of {prices.as_of}, {prices.source}"
     if prices.own:
         yield f"prices of the config's own: {', '.join(sorted(prices.own))}"
