@@ -55,6 +55,9 @@ def _room_for_all(running: Running) -> Iterator[None]:
     for endpoint in sagemaker.list_endpoints()["Endpoints"]:
         Endpoints("assay").release_settled(endpoint["EndpointName"], EVALUATION, 120, 0.2)
     eventually(lambda: not sagemaker.list_endpoints()["Endpoints"])
+    # Released by its tags: what the SDK creates on the way must bear them too.
+    assert sagemaker.list_endpoint_configs()["EndpointConfigs"] == []
+    assert sagemaker.list_models()["Models"] == []
 
 
 def quota(running: Running, **instances: int) -> None:
