@@ -80,7 +80,7 @@ class TrainingJob:
             self._end("Failed", reason=str(error))
         except ClientError as error:
             self._end("Failed", reason=f"ClientError: {error}")
-        except (OSError, BotoCoreError, tarfile.TarError, ValueError) as error:
+        except (OSError, EOFError, BotoCoreError, tarfile.TarError, ValueError) as error:
             self._end("Failed", reason=f"InternalServerError: {type(error).__name__}: {error}")
         finally:
             shutil.rmtree(folder, ignore_errors=True)
@@ -230,7 +230,8 @@ def unpack(s3: Any, uri: str, target: Path) -> None:
 
     Raises:
         ClientError: it is not there.
-        tarfile.TarError: it is no such archive, or holds what would lie outside the folder.
+        tarfile.TarError, OSError, EOFError: it is no such archive, is not whole, or holds what would lie outside the
+            folder.
     """
     bucket, key = bucket_and_key(uri)
     body = s3.get_object(Bucket=bucket, Key=key)["Body"].read()

@@ -94,7 +94,7 @@ class Host:
 
     Raises:
         ClientError: the artefact is not there.
-        tarfile.TarError: it is no archive.
+        tarfile.TarError, OSError, EOFError: it is no archive, or not a whole one.
     """
 
     def __init__(self, cloud: Cloud, model: str, name: str, artefact: str | None = None) -> None:
@@ -321,7 +321,7 @@ class Endpoints:
                     if endpoint.endpoint_status == "Creating":
                         host = self._hosts[name] = Host(self._cloud, model, name, artefact)
                 reason = host.wait_until_healthy() if host else None
-            except (ClientError, tarfile.TarError, FileNotFoundError) as error:
+            except (ClientError, tarfile.TarError, OSError, EOFError) as error:
                 reason = f"the model data {artefact} could not be fetched: {error}"
         with self._lock:
             if endpoint.endpoint_status != "Creating" or self._cloud.stopping.is_set():

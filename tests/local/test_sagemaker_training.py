@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from local.adapters.sagemaker_jumpstart import content_bucket, training_image
+from local.adapters.sagemaker_jumpstart import MODEL_VARIABLE, content_bucket, training_image
 from local.events import bus
 from tests.local.conftest import Running, eventually
 from tests.local.sagemaker_support import OPT_OUT, ROLE
@@ -206,6 +206,32 @@ def test_a_job_that_takes_longer_than_it_may_is_stopped(running: Running) -> Non
     running.aws("sagemaker").create_training_job(**asked)
     job = ended(running, "too-long")
     assert (job["TrainingJobStatus"], job["SecondaryStatus"]) == ("Stopped", "MaxRuntimeExceeded")
+
+
+@pytest.mark.parametrize("broken", ["absent", "no-archive", "cut-off"])
+def test_an_endpoint_whose_artefact_cannot_be_unpacked_is_failed_with_the_reason(
+    running: Running, bucket: str, broken: str
+) -> None:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
+        archive.add(__file__, "adapter_config.json")
+    bodies = {"no-archive": b"no archive", "cut-off": buffer.getvalue()[:-200]}
+    if broken in bodies:
+        running.aws("s3").put_object(Bucket=bucket, Key=broken, Body=bodies[broken])
+    sagemaker = running.aws("sagemaker")
+    container = {
+        "Image": "image",
+        "ModelDataUrl": f"s3://{bucket}/{broken}",
+        "Environment": {MODEL_VARIABLE: "smollm2-135m-instruct"},
+    }
+    sagemaker.create_model(ModelName=broken, ExecutionRoleArn=ROLE, PrimaryContainer=container)
+    variant = {"VariantName": "v", "ModelName": broken, "InstanceType": "ml.g5.xlarge", "InitialInstanceCount": 1}
+    sagemaker.create_endpoint_config(EndpointConfigName=broken, ProductionVariants=[variant])
+    sagemaker.create_endpoint(EndpointName=broken, EndpointConfigName=broken)
+    description = settled(running, broken)
+    assert description["EndpointStatus"] == "Failed"
+    assert f"the model data s3://{bucket}/{broken} could not be fetched" in description["FailureReason"]
+    sagemaker.delete_endpoint(EndpointName=broken)
 
 
 @pytest.mark.parametrize(
