@@ -1,0 +1,111 @@
+"""Which refusal `assay submit` takes for an answer to its own drop, whatever order events are handled in."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from assay.aws.storage import Storage
+from assay.contracts.errors import Fault, RejectedError
+from assay.contracts.evaluation import ObjectVersion
+from assay.contracts.events import Detail
+from assay.pipeline.refusals import Refusals
+from cli.submit import Drop, rejection
+from cli.target import Target
+
+NOW = datetime(2026, 11, 24, tzinfo=UTC)
+
+
+def client(service: str) -> Any:
+    return boto3.Session().client(service)  # type: ignore[call-overload]
+
+
+class Silence:
+    """Events and mails that nobody hears."""
+
+    def emit(self, detail_type: str, detail: Detail) -> None: ...
+
+    def mail_rejection(self, error: RejectedError, rejected_uri: str) -> None: ...
+
+
+class Stack:
+    """A bucket into which a config and its catalog were dropped."""
+
+    def __init__(self) -> None:
+        self.storage = Storage("drops")
+        self.target = Target("here", {"BucketName": "drops"}, {}, client)
+        self._refusals = Refusals(self.storage, Silence(), lambda: NOW)
+        self.catalog = self.put("catalogs/faq.jsonl")
+
+    def put(self, key: str) -> ObjectVersion:
+        self.storage.write(key, b"x")
+        return self.storage.latest(key)
+
+    def refuse(self, subject: str, cause: ObjectVersion, *suites: str) -> None:
+        self._refusals.tell(RejectedError(subject, [Fault("no", key="k")]), cause=cause, suites=suites)
+
+    def told(self, config: ObjectVersion) -> str | None:
+        error = rejection(self.target, Drop("bot", config, self.catalog.key, self.catalog))
+        return None if error is None else str(error)
+
+
+@pytest.fixture
+def stack(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stack]:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "x")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
+    with mock_aws():
+        s3 = client("s3")
+        s3.create_bucket(Bucket="drops", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
+        s3.put_bucket_versioning(Bucket="drops", VersioningConfiguration={"Status": "Enabled"})
+        yield Stack()
+
+
+@pytest.mark.parametrize("subject", ["configs/bot.yaml", "catalogs/faq.jsonl"])
+def test_what_the_event_of_the_config_found_is_told(stack: Stack, subject: str) -> None:
+    config = stack.put("configs/bot.yaml")
+    assert stack.told(config) is None
+    stack.refuse(subject, config)
+    assert "refused, 1 fault" in str(stack.told(config))
+    assert stack.told(stack.put("configs/bot.yaml")) is None
+
+
+def test_what_the_event_of_the_catalog_found_is_told_when_it_names_the_suite(stack: Stack) -> None:
+    config = stack.put("configs/bot.yaml")
+    stack.refuse("catalogs/faq.jsonl", stack.catalog, "other")
+    assert stack.told(config) is None
+    stack.refuse("catalogs/faq.jsonl", stack.catalog, "bot", "other")
+    assert "refused, 1 fault" in str(stack.told(config))
+
+
+def test_what_was_found_before_the_config_came_is_none_of_its_faults(stack: Stack) -> None:
+    stack.refuse("catalogs/faq.jsonl", stack.catalog, "bot")
+    config = stack.put("configs/bot.yaml")
+    head = {"LastModified": datetime(2099, 1, 1, tzinfo=UTC)}  # S3 tells whole seconds, and this took less
+
+    class Later:
+        def __init__(self, client: Any) -> None:
+            self._client = client
+
+        def head_object(self, **_: Any) -> dict[str, Any]:
+            return head
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self._client, name)
+
+    stack.target = Target("here", {"BucketName": "drops"}, {}, lambda service: Later(client(service)))
+    assert stack.told(config) is None
+
+
+def test_a_longest_key_is_looked_for_where_its_faults_are_written(stack: Stack) -> None:
+    config = stack.put(f"configs/{'ü' * 500}.yaml")
+    stack.refuse(config.key, config)
+    [written] = stack.storage.keys("rejected/")
+    assert json.loads(stack.storage.read(written))["dropped"]["key"] == config.key
+    assert "refused, 1 fault" in str(stack.told(config))
