@@ -1,10 +1,11 @@
 """Are the verdicts as sure as they say? Simulated evaluations whose truth is known: `python -m benchmarks.calibration`.
 
-The product's own functions decide about models that are drawn for it. Three promises are put to the test:
+The product's own functions decide about models that are drawn for it. Four promises are put to the test:
 
 - Under the null, where all models are equally good, a false "better" comes up in at most 5 % of the evaluations: of two
   models or of ten (any pair), with independent records and with clusters, from 1 % to 50 % of the answers right.
 - A 95 % interval holds the true difference in 93 to 97 % of the evaluations.
+- Models as far apart as a margin are called equivalent, or no worse, no more often than their tests allow.
 - A difference that is said to be detectable is found as often as the formula says, within 2 points.
 
 Records are hard or easy for all models alike, so that models agree more often than chance would have it. In clusters,
@@ -26,7 +27,7 @@ from assay.decision.multiplicity import holm
 from assay.decision.paired import Paired, paired_difference
 from assay.decision.power import detectable_difference, power_of_t
 from assay.decision.statistics import Codes, Values
-from assay.decision.verdicts import equivalence_p, verdict
+from assay.decision.verdicts import equivalence_p, non_inferiority, verdict
 from benchmarks.measuring import write_results
 
 ALPHA = 0.05
@@ -115,15 +116,21 @@ def main() -> None:
         "null": [],
         "power": [],
         "equivalence": [],
+        "inferiority": [],
+        "families": [],
     }
     for stream, design in enumerate(DESIGNS):
         row = under_the_null(design, arguments.evaluations if design.models == 2 else arguments.of_many, stream)
         found["null"].append(row)
         print(row, flush=True)
-    for kind, rows in (("power", power(arguments.evaluations)), ("equivalence", equivalence(arguments.evaluations))):
-        for row in rows:
+    parts = {"power": power, "equivalence": equivalence, "inferiority": inferiority}
+    for kind, simulated in parts.items():
+        for row in simulated(arguments.evaluations):
             found[kind].append(row)
             print(row, flush=True)
+    for row in families(arguments.of_many):
+        found["families"].append(row)
+        print(row, flush=True)
     if not arguments.print_only:
         write_results("calibration", found)
 
@@ -155,6 +162,32 @@ def under_the_null(design: Design, evaluations: int, stream: int = 0) -> dict[st
         "coverage": share(covered, evaluations - missing),
         "mean_width": round(widths / max(1, evaluations - missing), 4),
     }
+
+
+def families(evaluations: int) -> Iterator[dict[str, Any]]:
+    """How often the winner of ten equal models is called better than another, by the family of the p values.
+
+    This is why the family is all pairs: the winner against the nine others is a choice that the data have made.
+    """
+    design = Design("50% right", 10, 500, 0.5)
+    found = {"the winner against the others": 0, "all pairs": 0}
+    for number in range(evaluations):
+        values, _ = design.drawn(np.random.default_rng([SEED, number]))
+        winner = int(values.mean(axis=1).argmax())
+        pairs = {
+            pair: paired_difference(values[pair[0]], values[pair[1]], binary=True).p_value()
+            for pair in combinations(range(design.models), 2)
+        }
+        adjusted = dict(zip(pairs, holm(list(pairs.values())), strict=True))
+        others = [p for pair, p in pairs.items() if winner in pair]
+        found["the winner against the others"] += _least(holm(others)) <= ALPHA
+        found["all pairs"] += _least([p for pair, p in adjusted.items() if winner in pair]) <= ALPHA
+    for name, count in found.items():
+        yield {"family": name, "models": design.models, "false_better": share(count, evaluations)}
+
+
+def _least(p_values: list[float | None]) -> float:
+    return min(p for p in p_values if p is not None)
 
 
 def _claims(paired: Paired, p_value: float | None) -> bool:
@@ -232,6 +265,34 @@ def equivalence(evaluations: int) -> Iterator[dict[str, Any]]:
             "records": records,
             "margin": margin,
             "false_equivalent": share(called, evaluations),
+        }
+
+
+def inferiority(evaluations: int) -> Iterator[dict[str, Any]]:
+    """How often a model passes as no worse whose true loss is the margin: at most 2.5 %, half of 5 %."""
+    for name, records, clusters, margin in (
+        ("10% of the answers differ", 500, None, 0.05),
+        ("normal differences", 100, None, 0.05),
+        ("normal differences", 300, 30, 0.05),
+    ):
+        passed = 0
+        for number in range(evaluations):
+            generator = np.random.default_rng([SEED, number])
+            if name.startswith("normal"):
+                shared = generator.normal(-margin, 0.1, clusters or records)
+                values = np.repeat(shared, records // (clusters or records)) + generator.normal(0, 0.2, records)
+                codes = None if clusters is None else np.repeat(np.arange(clusters), records // clusters)
+                paired = paired_difference(values, np.zeros(records), clusters=codes)
+            else:
+                up, down, _ = generator.multinomial(records, [(0.1 - margin) / 2, (0.1 + margin) / 2, 0.9])
+                paired = _binary(int(up), int(down), records)
+            passed += non_inferiority(paired, direction="higher", margin=margin, confidence=1 - ALPHA).passed
+        yield {
+            "design": name,
+            "records": records,
+            "clusters": clusters,
+            "margin": margin,
+            "false_pass": share(passed, evaluations),
         }
 
 

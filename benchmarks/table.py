@@ -175,6 +175,16 @@ def calibration(found: Found) -> Iterator[str]:
         for row in found["equivalence"]
     )
     yield from rows('models as far apart as the margin | records | margin, points | false "equivalent"', *lines)
+    yield ""
+    lines = (
+        f"{row['design']} | {row['records']:,} | {row['clusters'] or 'none'} | {100 * row['margin']:g} | "
+        f"{_rate(row['false_pass'])}"
+        for row in found["inferiority"]
+    )
+    yield from rows("worse by the margin | records | clusters | margin, points | passes as no worse", *lines)
+    yield ""
+    lines = (f"{row['family']} | {row['models']} | {_rate(row['false_better'])}" for row in found["families"])
+    yield from rows("p values adjusted over | equally good models | winner called better than another", *lines)
 
 
 def _rate(value: Found) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import decision
-from benchmarks.calibration import ALPHA, Design, equivalence, power, under_the_null
+from benchmarks.calibration import ALPHA, Design, equivalence, families, inferiority, power, under_the_null
 from benchmarks.table import BEGIN, END, statistics_page
 
 EVALUATIONS = 300
@@ -48,6 +48,17 @@ def test_models_as_far_apart_as_the_margin_are_seldom_called_equivalent() -> Non
         assert row["false_equivalent"]["share"] <= ALPHA + SLACK
 
 
+def test_a_model_that_is_worse_by_the_margin_seldom_passes_as_no_worse() -> None:
+    for row in inferiority(EVALUATIONS):
+        assert row["false_pass"]["share"] <= ALPHA / 2 + SLACK
+
+
+def test_to_adjust_for_the_winner_alone_would_not_do() -> None:
+    alone, pairs = families(150)
+    assert alone["false_better"]["share"] > ALPHA + 3 * math.sqrt(ALPHA * (1 - ALPHA) / 150) / 2
+    assert pairs["false_better"]["share"] <= ALPHA + 3 * math.sqrt(ALPHA * (1 - ALPHA) / 150)
+
+
 def test_ignoring_clusters_would_be_caught() -> None:
     design = Design("clusters", 2, 400, 0.5, clusters=20)
 
@@ -64,7 +75,7 @@ def test_the_calibration_is_written_between_its_marks_and_nothing_else_is_touche
         '{"evaluations": 10, "of_many": 5, "measured_at": "2026-11-24T00:00:00", "machine": {"processor": "x", '
         '"system": "y", "python": "3"}, "null": [{"design": "d", "models": 2, "records": 1000, "clusters": null, '
         '"false_better": {"share": 0.041, "error": 0.002}, "coverage": {"share": 0.95, "error": 0.002}}], "power": [], '
-        '"equivalence": []}'
+        '"equivalence": [], "inferiority": [], "families": []}'
     )
     page = statistics_page(f"before\n{BEGIN}yesterday\n{END}after\n", tmp_path)
     assert page.startswith(f"before\n{BEGIN}")

@@ -345,6 +345,9 @@ def test_records_in_clusters_are_not_taken_for_independent() -> None:
     one = decide(values, records=RecordIndex(records.places, clusters=np.zeros(100, dtype=np.intp)))
     assert (one.differences[0].low, one.differences[0].p_value, one.verdict) == (None, None, "inconclusive")
     assert one.models[0].scores[0].mean.low is None
+    assert one.explanation.endswith(
+        "All records in common with b are in one cluster, so nothing can be said of the two."
+    )
 
 
 def test_models_that_are_surely_within_the_margin_are_equivalent() -> None:

@@ -1,7 +1,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+import weakref
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -77,6 +78,21 @@ def test_a_record_that_was_asked_several_times_counts_once_with_the_mean_of_its_
     [found, _] = score_grids(WANTED, ["a"], index, [("a", table)])
     assert found.values.tolist() == [[0.5, 1.0]]
     assert not found.binary
+
+
+def test_no_more_than_one_table_is_kept_at_a_time() -> None:
+    alive: list[weakref.ref[Table]] = []
+
+    def tables() -> Iterator[tuple[str, Table]]:
+        for name in ("a", "b", "c"):
+            assert not any(found() for found in alive)
+            table = Table({"s": Column(["x"], np.array([1.0]))})
+            alive.append(weakref.ref(table))
+            yield name, table
+            del table
+
+    score_grids(WANTED, ["a", "b", "c"], RecordIndex({"x": 0}), tables())
+    assert len(alive) == 3
 
 
 @pytest.mark.parametrize(

@@ -418,6 +418,12 @@ def test_the_best_of_all_is_better_than_each() -> None:
     )
 
 
+def test_models_that_are_equal_to_the_chosen_one_are_named() -> None:
+    selection = Selection(objective=["quality", "cost"], front=["quality"], rival="b", ties=["b"])
+    assert "Equal to a in quality and cost: b." in render(decided(selection=selection)).text
+    assert "Equal to a" not in render(decided()).text
+
+
 def test_a_model_that_is_chosen_for_its_cost_is_not_called_the_best() -> None:
     selection = Selection(objective=["cost"], front=["quality", "cost"], rival="b", ties=[])
     assert "a is chosen for its cost" in render(decided(selection=selection)).text

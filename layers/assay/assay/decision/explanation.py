@@ -127,7 +127,9 @@ def _against(pair: PairedDifference, direction: Direction, margin: float | None)
     if pair.n == 0:
         yield f"It has no record in common with {rival}, so the two cannot be compared."
         return
-    if found == "better":
+    if pair.clusters == 1:
+        yield f"All records in common with {rival} are in one cluster, so nothing can be said of the two."
+    elif found == "better":
         yield f"It leads {rival} by {_lead(pair, direction)}."
     elif found == "worse":
         yield f"It is behind {rival} by {_lead(_turned(pair), direction)}."

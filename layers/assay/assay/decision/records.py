@@ -155,11 +155,11 @@ def score_grids(
         if name not in rows:
             raise ValueError(f"scores of a model that the config does not name: {name}")
         for index, (algorithm, score, _, _) in enumerate(wanted):
-            column = table.column(algorithm, score)
-            if column is not None:
-                places = np.array(list(_places(column, records, f"{name}: {score}")), dtype=np.intp)
-                values[index][rows[name]], several = _averaged(places, column.values, len(records))
+            found, several = _on_records(table, algorithm, score, records, name)
+            if found is not None:
+                values[index][rows[name]] = found
                 repeated[index] |= several
+        del table  # before the next one is read
     return [
         ScoreGrid(algorithm, score, direction, binary and not several, found)
         for (algorithm, score, direction, binary), found, several in zip(wanted, values, repeated, strict=True)
@@ -176,6 +176,17 @@ def weighted_grid(grids: list[tuple[ScoreGrid, float]]) -> ScoreGrid:
         weight / total * (grid.values if grid.direction == "higher" else 1 - grid.values) for grid, weight in grids
     )
     return ScoreGrid("selection", "weighted", "higher", False, np.asarray(values))
+
+
+def _on_records(
+    table: ScoreTable, algorithm: str, score: str, records: RecordIndex, model: str
+) -> tuple[Values | None, bool]:
+    """One score in the order of the records, None where the model has none; and whether a record had several."""
+    column = table.column(algorithm, score)
+    if column is None:
+        return None, False
+    places = np.array(list(_places(column, records, f"{model}: {score}")), dtype=np.intp)
+    return _averaged(places, column.values, len(records))
 
 
 def _places(column: ScoreColumn, records: RecordIndex, subject: str) -> Iterator[int]:
