@@ -8,13 +8,27 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from assay.contracts.gate import GateResult
 from assay.contracts.results import Comparison, RankedModel
+
+SHOWN = 5
 
 
 def print_decision(comparison: Comparison, console: Console) -> None:
     """Print the ranking and the verdict."""
     console.print(ranking(comparison))
     console.print(Text("verdict: ", style="bold").append(comparison.explanation, style="not bold"))
+
+
+def print_gate(gate: GateResult | None, console: Console) -> None:
+    """Print what the gate found; nothing where there was no winner to hold against anything."""
+    if gate is None:
+        return
+    console.print(Text("gate: ", style="bold").append(gate.explanation, style="not bold"))
+    if gate.regressed_total and not gate.may_register:
+        shown = ", ".join(item.record_id for item in gate.regressed[:SHOWN])
+        more = "" if gate.regressed_total <= SHOWN else f" and {gate.regressed_total - SHOWN:,} more"
+        console.print(Text("got worse: ", style="bold").append(f"{shown}{more}", style="not bold"))
 
 
 def ranking(comparison: Comparison) -> Table:

@@ -14,11 +14,12 @@ import typer
 from botocore.exceptions import ClientError
 from rich.console import Console
 
+from assay.aws.evaluation_files import EvaluationFiles
 from assay.aws.storage import Storage
 from assay.contracts.errors import Fault, ObjectNotFoundError, RejectedError
 from assay.contracts.evaluation import EvaluationPaths, ObjectVersion, evaluation_id, rejected_key
 from assay.contracts.results import Comparison
-from cli.decision import print_decision
+from cli.decision import print_decision, print_gate
 from cli.files import Suite, read_config, read_records, unreadable
 from cli.follow import Follower, Snapshot
 from cli.output import FAILED, TIMED_OUT, CommandError, make_console, told
@@ -250,4 +251,6 @@ def submit(
             comparison = follow(target, dropped, identifier, console, timeout)
             print_decision(comparison, console)
             paths = EvaluationPaths(target.bucket, dropped.suite, identifier)
+            with told_by_aws():
+                print_gate(EvaluationFiles(paths, Storage(target.bucket, target.client("s3"))).gate(), console)
             console.print(f"report: {paths.uri(paths.report)}", soft_wrap=True, markup=False)
