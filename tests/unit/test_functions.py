@@ -51,7 +51,14 @@ models:
 algorithms: [FactualKnowledge]
 model_registry: {model_package_group_name: sums-group, model_package_group_description: Models that add.}
 """
-HANDLERS = ["compare_models", "check_gate", "register_model", "render_report", "release_endpoints"]
+HANDLERS = [
+    "compare_models",
+    "check_gate",
+    "register_model",
+    "render_report",
+    "release_endpoints",
+    "reconcile_evaluations",
+]
 RECORDS = [
     Record(id=f"r{number}", model_input=f"{number}+{number}?", target_output=str(2 * number)) for number in range(8)
 ]

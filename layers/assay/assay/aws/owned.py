@@ -51,14 +51,8 @@ class OwnedResources:
     @transient_faults()
     def created_at(self, resource: Owned) -> datetime | None:
         """When it was created; None when it is gone."""
-        describe = getattr(self._sagemaker, f"describe_{resource.kind.replace('-', '_')}")
-        try:
-            found: datetime = describe(**{_PARAMETERS[resource.kind]: resource.name})["CreationTime"]
-        except ClientError as error:
-            if is_absent(error):
-                return None
-            raise
-        return found
+        found = self._describe(resource)
+        return None if found is None else found["CreationTime"]
 
     @transient_faults()
     def delete(self, resource: Owned) -> bool:
@@ -67,12 +61,11 @@ class OwnedResources:
         Raises:
             TransientError: SageMaker did not delete it, such as an endpoint that it is still creating.
         """
+        found = self._describe(resource)
+        if found is None or found.get("EndpointStatus") == "Deleting":
+            return False
+        pages = self._sagemaker.get_paginator("list_tags").paginate(ResourceArn=resource.arn)
         try:
-            if resource.kind == "endpoint":
-                description = self._sagemaker.describe_endpoint(EndpointName=resource.name)
-                if description["EndpointStatus"] == "Deleting":
-                    return False
-            pages = self._sagemaker.get_paginator("list_tags").paginate(ResourceArn=resource.arn)
             tags = {tag["Key"]: tag["Value"] for page in pages for tag in page["Tags"]}
         except ClientError as error:
             if is_absent(error):
@@ -88,3 +81,13 @@ class OwnedResources:
                 return False
             raise TransientError(f"{resource.arn}: {error.response['Error']['Message']}") from error
         return True
+
+    def _describe(self, resource: Owned) -> dict[str, Any] | None:
+        describe = getattr(self._sagemaker, f"describe_{resource.kind.replace('-', '_')}")
+        try:
+            found: dict[str, Any] = describe(**{_PARAMETERS[resource.kind]: resource.name})
+        except ClientError as error:
+            if is_absent(error):
+                return None
+            raise
+        return found
