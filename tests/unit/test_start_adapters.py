@@ -378,6 +378,12 @@ def test_an_expression_that_scheduler_does_not_take_is_told_in_its_words() -> No
         schedules(refusing).put("sums", "x", "UTC")
 
 
+def test_a_role_that_scheduler_cannot_assume_is_no_fault_of_the_config() -> None:
+    message = "The execution role you provide must allow AWS EventBridge Scheduler to assume the role."
+    with pytest.raises(ClientError):
+        schedules(Refusing(refused("ValidationException", message))).put("sums", "rate(1 day)", "UTC")
+
+
 @pytest.mark.parametrize(("code", "kind"), [("ThrottlingException", TransientError), ("AccessDenied", ClientError)])
 def test_whatever_else_scheduler_says_is_no_fault_of_the_config(code: str, kind: type[Exception]) -> None:
     with pytest.raises(kind):

@@ -62,8 +62,10 @@ class Schedules:
         try:
             self._update_or_create(schedule)
         except ClientError as error:
-            if code_of(error) == "ValidationException":
-                raise ScheduleRefusedError(error.response["Error"]["Message"]) from error
+            message = error.response["Error"]["Message"]
+            # A role that cannot be assumed is the stack's fault, and no config's.
+            if code_of(error) == "ValidationException" and "role" not in message.lower():
+                raise ScheduleRefusedError(message) from error
             raise
 
     @transient_faults()
