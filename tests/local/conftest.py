@@ -8,6 +8,7 @@ import textwrap
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -90,8 +91,15 @@ def _only_this_machine() -> Iterator[None]:
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """One cloud a module, whose waiting times are a hundredth of AWS's; its tests use names of their own."""
+    with serving(tmp_path_factory.mktemp("home")) as cloud:
+        yield cloud
+
+
+@contextmanager
+def serving(home: Path, *, warm_steps: bool = False) -> Iterator[Running]:
+    """A cloud while it is needed."""
     before = dict(os.environ)
-    settings = Settings(PROJECT, tmp_path_factory.mktemp("home"), free_port(), time_scale=0.01)
+    settings = Settings(PROJECT, home, free_port(), time_scale=0.01, warm_steps=warm_steps)
     cloud, front = server.build(settings)
     threading.Thread(target=front.serve_forever, daemon=True).start()
     yield Running(cloud)
