@@ -22,6 +22,7 @@ MODULES = (
     "pip._internal.cli.main",
 )
 START_SECONDS = 120.0
+LONGEST_ADDRESS = 107
 
 
 class WarmPython:
@@ -53,8 +54,12 @@ class WarmPython:
 
     def _start(self) -> Path:
         settings = self._cloud.settings
-        # Short, whatever the project's path is: the address of such a socket has 107 characters at most.
-        address = Path(tempfile.mkdtemp(prefix="assay-warm-")) / "python"
+        # Emptied by the next daemon; its address has 107 characters at most.
+        address = settings.home / "tmp" / "warm-python"
+        if len(str(address)) > LONGEST_ADDRESS:
+            address = Path(tempfile.mkdtemp(prefix="assay-warm-")) / "python"
+        address.parent.mkdir(parents=True, exist_ok=True)
+        address.unlink(missing_ok=True)
         log = settings.home / "logs/steps/warm.log"
         process = self._cloud.spawn(
             [settings.step_python, Path(zygote.__file__), address, *MODULES],

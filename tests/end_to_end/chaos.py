@@ -32,7 +32,7 @@ PROJECT = Path(__file__).resolve().parents[2]
 # AWS's own waits (retries of events, of functions, of states), which are minutes, in seconds.
 TIME_SCALE = 0.02
 SETTLE_SECONDS = 240.0
-ROUNDS = 12
+ROUNDS = 30
 STATUS_CHANGE = "SageMaker Model Building Pipeline Execution Status Change"
 CATALOG = "\n".join(
     json.dumps({"id": str(number), "model_input": f"Say {number}", "target_output": str(number)}) for number in range(4)
@@ -281,7 +281,7 @@ def _reconcile(cloud: Cloud, runs: Sequence[Run], foreign: set[str]) -> list[dic
         if number == 2:
             cloud.forget_faults()
         done.append(cloud.reconcile())
-        time.sleep(2.0 + number)
+        time.sleep(1.0 + number / 2)
         finished = all(cloud.announced(run.seed) and cloud.mailed(run.seed) for run in runs)
         if number > 2 and finished and cloud.resources() == foreign:
             break
