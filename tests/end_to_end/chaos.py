@@ -219,7 +219,7 @@ class Cloud:
 @contextlib.contextmanager
 def a_cloud() -> Iterator[Cloud]:
     """A local cloud in a folder of its own, with what `sam build` made deployed into it."""
-    with tempfile.TemporaryDirectory(prefix="assay-chaos-") as folder:
+    with tempfile.TemporaryDirectory(prefix="assay-chaos-", ignore_cleanup_errors=True) as folder:
         project = Path(folder)
         (project / ".assay").mkdir()
         for name in (".venv", ".aws-sam", ".assay/cache", "local"):
