@@ -87,7 +87,7 @@ class Cloud:
         found = sagemaker.list_pipeline_executions(PipelineName=f"assay-{suite}")
         return list(found["PipelineExecutionSummaries"])
 
-    def wait(self, found: Callable[[], Any], seconds: float = 60) -> Any:
+    def wait(self, found: Callable[[], Any], seconds: float = 400) -> Any:
         """What `found` gives as soon as it gives something."""
         deadline = time.monotonic() + seconds
         while not (value := found()):

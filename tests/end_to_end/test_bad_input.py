@@ -64,7 +64,7 @@ def test_a_model_whose_endpoint_fails_is_shown_as_failed_and_the_other_is_evalua
     suite = "half-broken"
     cloud.drop(f"catalogs/{suite}.jsonl", CATALOG)
     cloud.drop(f"configs/{suite}.yaml", CONFIG.replace("algorithms:\n", BROKEN_MODEL).format(suite=suite))
-    [completed] = cloud.wait(lambda: cloud.events("EvaluationCompleted", suite=suite), 180)
+    [completed] = cloud.wait(lambda: cloud.events("EvaluationCompleted", suite=suite))
     paths = EvaluationPaths(cloud.bucket, suite, completed["evaluation_id"])
     comparison = Comparison.model_validate_json(cloud.read(paths.comparison))
     models = {model.model: model for model in comparison.models}
@@ -86,7 +86,7 @@ def test_a_config_waits_for_its_catalog_and_starts_when_it_comes(cloud: Cloud) -
     cloud.wait(lambda: "Item" in dynamodb.get_item(TableName=table, Key=item))
     assert cloud.executions(suite) == []
     cloud.drop(f"catalogs/{suite}.jsonl", CATALOG)
-    cloud.wait(lambda: cloud.events("EvaluationCompleted", suite=suite), 120)
+    cloud.wait(lambda: cloud.events("EvaluationCompleted", suite=suite))
     assert len(cloud.executions(suite)) == 1
 
 
@@ -95,9 +95,9 @@ def test_an_evaluation_that_is_stopped_is_told_as_failed_and_leaves_no_endpoint(
     cloud.drop(f"catalogs/{suite}.jsonl", CATALOG)
     cloud.drop(f"configs/{suite}.yaml", CONFIG.format(suite=suite))
     [execution] = cloud.wait(lambda: cloud.executions(suite))
-    cloud.wait(cloud.endpoints, 60)
+    cloud.wait(cloud.endpoints)
     cloud.stack.client("sagemaker").stop_pipeline_execution(PipelineExecutionArn=execution["PipelineExecutionArn"])
-    [failed] = cloud.wait(lambda: cloud.events("EvaluationFailed", suite=suite), 90)
+    [failed] = cloud.wait(lambda: cloud.events("EvaluationFailed", suite=suite))
     cloud.wait(lambda: cloud.mails(failed["evaluation_id"]))
     assert cloud.endpoints() == []
     assert cloud.events("EvaluationCompleted", suite=suite) == []

@@ -101,7 +101,7 @@ def test_an_evaluation_that_takes_too_long_is_left_to_go_on(cloud: Cloud, projec
     result = run("submit", write(project, "slow"), "--wait", "--timeout", "1")
     assert result.exit_code == 3
     assert "it goes on" in result.stderr
-    cloud.wait(lambda: cloud.events("EvaluationCompleted", suite="slow"), 120)
+    cloud.wait(lambda: cloud.events("EvaluationCompleted", suite="slow"))
 
 
 def test_the_same_command_reaches_a_stack_through_aws_s_own_settings(cloud: Cloud, project: Path) -> None:
@@ -115,5 +115,5 @@ def test_the_same_command_reaches_a_stack_through_aws_s_own_settings(cloud: Clou
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=120)
     assert (done.returncode, done.stderr) == (0, "")
     [identifier] = re.findall(r"^evaluation ([0-9a-f]{32})$", done.stdout, re.MULTILINE)
-    [completed] = cloud.wait(lambda: cloud.events("EvaluationCompleted", suite="by-name"), 120)
+    [completed] = cloud.wait(lambda: cloud.events("EvaluationCompleted", suite="by-name"))
     assert completed["evaluation_id"] == identifier

@@ -119,7 +119,7 @@ class Bench:
         return dict(event)
 
     def completed(self, evaluation_id: str) -> tuple[dict[str, Any], Comparison]:
-        [event] = self.cloud.wait(lambda: self.cloud.events("EvaluationCompleted", evaluation_id=evaluation_id), 180)
+        [event] = self.cloud.wait(lambda: self.cloud.events("EvaluationCompleted", evaluation_id=evaluation_id))
         paths = EvaluationPaths(self.cloud.bucket, event["suite"], evaluation_id)
         return event, Comparison.model_validate_json(self.cloud.read(paths.comparison))
 
@@ -348,7 +348,7 @@ def test_a_request_may_carry_its_config_and_hears_of_its_failure_too(bench: Benc
     assert started["data"]["config_uri"] == f"s3://{bench.cloud.bucket}/{paths.config}"
     assert bench.described("carried") is None
     bench.stop("carried")
-    [failed] = bench.cloud.wait(lambda: bench.cloud.events("EvaluationFailed", suite="carried"), 90)
+    [failed] = bench.cloud.wait(lambda: bench.cloud.events("EvaluationFailed", suite="carried"))
     assert (failed["evaluation_id"], failed["correlation_id"]) == (started["evaluation_id"], "build 18")
 
 
@@ -362,7 +362,7 @@ def endpoint(cloud: Cloud) -> Iterator[str]:
     variant = {"VariantName": "all", "ModelName": name, "InstanceType": "ml.m5.xlarge", "InitialInstanceCount": 1}
     sagemaker.create_endpoint_config(EndpointConfigName=name, ProductionVariants=[variant])
     sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=name)
-    cloud.wait(lambda: sagemaker.describe_endpoint(EndpointName=name)["EndpointStatus"] == "InService", 90)
+    cloud.wait(lambda: sagemaker.describe_endpoint(EndpointName=name)["EndpointStatus"] == "InService")
     yield name
     sagemaker.delete_endpoint(EndpointName=name)
 

@@ -23,7 +23,7 @@ def evaluate(cloud: Cloud, suite: str, config: str) -> tuple[EvaluationPaths, Co
     )
     cloud.drop(f"catalogs/{suite}.jsonl", "\n".join(lines))
     cloud.drop(f"configs/{suite}.yaml", config)
-    [completed] = cloud.wait(lambda: cloud.events("EvaluationCompleted", suite=suite), 240)
+    [completed] = cloud.wait(lambda: cloud.events("EvaluationCompleted", suite=suite))
     paths = EvaluationPaths(cloud.bucket, suite, completed["evaluation_id"])
     return paths, Comparison.model_validate_json(cloud.read(paths.comparison))
 

@@ -35,7 +35,7 @@ def finished(cloud: Cloud) -> Finished:
     )
     cloud.drop("catalogs/dozen.jsonl", "\n".join(lines))
     cloud.drop("configs/main-job.yaml", config)
-    [completed] = cloud.wait(lambda: cloud.events("EvaluationCompleted", suite="main-job"), 240)
+    [completed] = cloud.wait(lambda: cloud.events("EvaluationCompleted", suite="main-job"))
     paths = EvaluationPaths(cloud.bucket, "main-job", completed["evaluation_id"])
     return Finished(paths, completed, Comparison.model_validate_json(cloud.read(paths.comparison)))
 
