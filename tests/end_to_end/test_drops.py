@@ -365,6 +365,8 @@ def endpoint(cloud: Cloud) -> Iterator[str]:
     cloud.wait(lambda: sagemaker.describe_endpoint(EndpointName=name)["EndpointStatus"] == "InService")
     yield name
     sagemaker.delete_endpoint(EndpointName=name)
+    sagemaker.delete_endpoint_config(EndpointConfigName=name)
+    sagemaker.delete_model(ModelName=name)
 
 
 def test_a_request_may_have_a_model_of_its_own_evaluated_in_the_place_of_one(bench: Bench, endpoint: str) -> None:
