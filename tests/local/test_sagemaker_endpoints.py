@@ -114,13 +114,7 @@ def test_what_would_change_nothing_here_is_refused_and_not_passed_over(running: 
     with pytest.raises(ClientError, match="exactly one container"):
         sagemaker.create_model(ModelName="two", ExecutionRoleArn=ROLE, Containers=[image, image])
     variant = {"VariantName": "v", "ModelName": "m", "InstanceType": "ml.m5.xlarge", "InitialInstanceCount": 1}
-    serverless = {
-        "VariantName": "v",
-        "ModelName": "m",
-        "ServerlessConfig": {"MemorySizeInMB": 1024, "MaxConcurrency": 1},
-    }
     for changes, fault in (
-        ({"ProductionVariants": [serverless]}, "by instances"),
         ({"ProductionVariants": [{key: variant[key] for key in variant if key != "ModelName"}]}, "by instances"),
         ({"ShadowProductionVariants": [variant]}, "ShadowProductionVariants"),
         ({"AsyncInferenceConfig": {"OutputConfig": {"S3OutputPath": "s3://b/p"}}}, "AsyncInferenceConfig"),
