@@ -174,8 +174,12 @@ def lines(path: str) -> list[dict[str, Any]]:
 def test_nothing_is_left_running(cloud: Cloud, finished: Mapping[str, Finished]) -> None:
     assert cloud.endpoints() == []
     assert cloud.stack.client("sagemaker").list_models()["Models"] == []
-    cloud.stack.rest()
-    assert [child.cmdline() for child in psutil.Process(cloud.stack.pid).children(recursive=True)] == []
+
+    def nothing_runs() -> bool:
+        cloud.stack.rest()  # ends what is idle; the completion has just woken the reconciler
+        return not psutil.Process(cloud.stack.pid).children(recursive=True)
+
+    assert cloud.wait(nothing_runs)
 
 
 def test_a_seed_config_that_fine_tunes_starts_and_says_that_its_model_is_not_here(cloud: Cloud) -> None:
@@ -186,8 +190,8 @@ def test_a_seed_config_that_fine_tunes_starts_and_says_that_its_model_is_not_her
         cloud.drop(f"{folder}/data.jsonl", row)
     cloud.drop("catalogs/support_questions.jsonl", json.dumps({"question": "Is it?", "answer": "It is."}))
     cloud.drop("configs/seed.yaml", text)
-    cloud.wait(lambda: cloud.events("EvaluationStarted", suite=suite), 120)
-    [event] = cloud.wait(functools.partial(ended, cloud, suite, "configs/seed.yaml"), 240)
+    cloud.wait(lambda: cloud.events("EvaluationStarted", suite=suite))
+    [event] = cloud.wait(functools.partial(ended, cloud, suite, "configs/seed.yaml"))
     paths = EvaluationPaths(cloud.bucket, suite, event["evaluation_id"])
     outcome = ModelOutcome.model_validate_json(cloud.read(paths.outcome("llama-3-8b-tuned")))
     assert outcome.failure is not None

@@ -115,7 +115,7 @@ def test_what_would_change_nothing_here_is_refused_and_not_passed_over(running: 
         sagemaker.create_model(ModelName="two", ExecutionRoleArn=ROLE, Containers=[image, image])
     variant = {"VariantName": "v", "ModelName": "m", "InstanceType": "ml.m5.xlarge", "InitialInstanceCount": 1}
     for changes, fault in (
-        ({"ProductionVariants": [{key: variant[key] for key in variant if key != "ModelName"}]}, "by instances"),
+        ({"ProductionVariants": [{key: variant[key] for key in variant if key != "ModelName"}]}, "by the model"),
         ({"ShadowProductionVariants": [variant]}, "ShadowProductionVariants"),
         ({"AsyncInferenceConfig": {"OutputConfig": {"S3OutputPath": "s3://b/p"}}}, "AsyncInferenceConfig"),
     ):
