@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import io
 import itertools
 import json
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import boto3
 import pytest
+from botocore.awsrequest import AWSResponse
+from botocore.compat import HTTPHeaders
 from botocore.exceptions import ClientError
 from moto import mock_aws
+from urllib3 import HTTPResponse
 
 from assay.aws.model_packages import ModelPackages
 from assay.aws.schedules import Schedules
@@ -133,28 +138,36 @@ def test_a_version_that_was_deleted_for_good_is_not_in_the_history(bucket: Bucke
 
 
 class Pages:
-    """S3 in pages of two, with the times and the markers that a test says; LIST answers as AWS does."""
+    """A client of an S3 that answers in pages of two, with the times and the markers that a test says, as AWS does."""
 
     def __init__(self, *items: tuple[str, int, bool]) -> None:
         self._items = items
         self.asked = 0
+        self.client = boto3.client("s3", "eu-west-1", aws_access_key_id="x", aws_secret_access_key="x")
+        self.client.meta.events.register("before-send.s3.ListObjectVersions", self._answer)
 
-    def get_paginator(self, _name: str) -> Pages:
-        return self
+    def _answer(self, request: Any, **_: Any) -> AWSResponse:
+        self.asked += 1
+        names = [name for name, _, _ in self._items]
+        marker = parse_qs(urlsplit(request.url).query).get("version-id-marker")
+        start = names.index(marker[0]) + 1 if marker else 0
+        listed = "".join(self._element(index) for index in range(start, min(start + 2, len(names))))
+        if start + 2 < len(names):
+            more = f"<NextKeyMarker>k</NextKeyMarker><NextVersionIdMarker>{names[start + 1]}</NextVersionIdMarker>"
+            listed = f"<IsTruncated>true</IsTruncated>{more}{listed}"
+        body = f'<ListVersionsResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/">{listed}</ListVersionsResult>'
+        raw = HTTPResponse(io.BytesIO(body.encode()), preload_content=False)
+        return AWSResponse(request.url, 200, HTTPHeaders(), raw)
 
-    def paginate(self, **_: Any) -> Iterator[dict[str, Any]]:
-        for start in range(0, len(self._items), 2):
-            self.asked += 1
-            page: dict[str, Any] = {"Versions": [], "DeleteMarkers": []}
-            for index, (name, second, marker) in enumerate(self._items[start : start + 2], start):
-                item = {
-                    "Key": "k",
-                    "VersionId": name,
-                    "LastModified": NOW.replace(second=second),
-                    "IsLatest": not index,
-                }
-                page["DeleteMarkers" if marker else "Versions"].append(item)
-            yield page
+    def _element(self, index: int) -> str:
+        name, second, is_marker = self._items[index]
+        kind = "DeleteMarker" if is_marker else "Version"
+        at = NOW.replace(second=second).isoformat().replace("+00:00", ".000Z")
+        latest = "false" if index else "true"
+        inner = (
+            f"<Key>k</Key><VersionId>{name}</VersionId><IsLatest>{latest}</IsLatest><LastModified>{at}</LastModified>"
+        )
+        return f"<{kind}>{inner}</{kind}>"
 
 
 @pytest.mark.parametrize(
@@ -162,9 +175,17 @@ class Pages:
     [
         ([("d", 9, True), ("b", 7, False), ("a", 5, False)], [("b", 9, True), ("a", 7, False)]),
         ([("b", 9, False), ("d", 7, True), ("a", 5, False)], [("b", None, False), ("a", 7, True)]),
-        # All within a second: what S3 calls the latest is; a marker between is taken for the later one.
+        # All within a second: S3's own order counts, with a later version and without.
         ([("b", 5, False), ("d", 5, True), ("a", 5, False)], [("b", None, False), ("a", 5, True)]),
         ([("d", 5, True), ("b", 5, False), ("a", 5, False)], [("b", 5, True), ("a", 5, False)]),
+        (
+            [("e", 9, False), ("c", 8, False), ("b", 5, False), ("d", 5, True), ("a", 5, False)],
+            [("e", None, False), ("c", 9, False), ("b", 8, False), ("a", 5, True)],
+        ),
+        (
+            [("c", 9, False), ("d", 5, True), ("b", 5, False), ("a", 5, False)],
+            [("c", None, False), ("b", 5, True), ("a", 5, False)],
+        ),
         # Uploaded in parts: S3 tells when it began, and lists it where it was finished.
         ([("b", 3, False), ("a", 5, False)], [("b", None, False), ("a", 3, False)]),
     ],
@@ -172,20 +193,20 @@ class Pages:
 def test_deletions_end_the_time_of_a_version_as_overwriting_does(
     items: list[tuple[str, int, bool]], expected: list[tuple[str, int | None, bool]]
 ) -> None:
-    found = Storage(BUCKET, Pages(*items)).history("k")
+    found = Storage(BUCKET, Pages(*items).client).history("k")
     shown = [(item.version.version_id, item.until and item.until.second, item.deleted) for item in found]
     assert shown == expected
 
 
 def test_what_ended_before_is_not_listed_and_not_asked_for() -> None:
     pages = Pages(*((f"v{second}", second, False) for second in range(9, -1, -1)))
-    found = Storage(BUCKET, pages).history("k", since=NOW.replace(second=8))
+    found = Storage(BUCKET, pages.client).history("k", since=NOW.replace(second=8))
     assert [item.version.version_id for item in found] == ["v9", "v8", "v7"]
     assert pages.asked == 2
 
 
 def test_an_object_from_before_versions_were_kept_has_no_version_id() -> None:
-    [item] = Storage(BUCKET, Pages(("null", 1, False))).history("k")
+    [item] = Storage(BUCKET, Pages(("null", 1, False)).client).history("k")
     assert item.version == version("k", None)
 
 

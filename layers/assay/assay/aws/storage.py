@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
+from xml.etree import ElementTree
 
 import boto3
 from botocore.config import Config
@@ -17,6 +18,7 @@ from assay.contracts.errors import ObjectNotFoundError
 from assay.contracts.evaluation import DatedVersion, ObjectVersion
 from assay.contracts.results import SourceObject
 
+_NAMESPACE = "{http://s3.amazonaws.com/doc/2006-03-01/}"
 _ABSENT = {"NoSuchKey", "404", "NoSuchVersion"}
 
 
@@ -84,14 +86,16 @@ class Storage:
 
     def _versions(self, key: str) -> Iterator[tuple[dict[str, Any], bool]]:
         """Versions of exactly this key and whether each is a delete marker, newest first."""
+        events = self._client.meta.events
+        events.register("after-call.s3.ListObjectVersions", _keep_order, unique_id="assay-order-of-versions")
         for page in self._client.get_paginator("list_object_versions").paginate(Bucket=self.bucket, Prefix=key):
             versions = deque(item for item in page.get("Versions", []) if item["Key"] == key)
             markers = deque(item for item in page.get("DeleteMarkers", []) if item["Key"] == key)
-            # boto3 gives two lists of what S3 sends as one. Within one second a marker is taken for the later one,
-            # except where S3 says which is the latest.
+            # boto3 gives two lists of what S3 sends as one. Within one second the place in S3's answer decides; moto
+            # answers in two lists, but says which is the latest.
             while versions and markers:
-                marker_first = markers[0]["LastModified"] >= versions[0]["LastModified"]
-                if markers[0]["IsLatest"] or (marker_first and not versions[0]["IsLatest"]):
+                marker, version = markers[0], versions[0]
+                if marker["IsLatest"] or (not version["IsLatest"] and _place(marker) < _place(version)):
                     yield markers.popleft(), True
                 else:
                     yield versions.popleft(), False
@@ -170,3 +174,22 @@ class Storage:
         if error.response["Error"]["Code"] in _ABSENT:
             return ObjectNotFoundError(f"s3://{self.bucket}/{key} does not exist")
         return error
+
+
+def _keep_order(http_response: Any, parsed: dict[str, Any], **_: Any) -> None:
+    """Note of each version and delete marker at which place S3 sent it; botocore calls this with every answer."""
+    lists = {
+        f"{_NAMESPACE}Version": iter(parsed.get("Versions", [])),
+        f"{_NAMESPACE}DeleteMarker": iter(parsed.get("DeleteMarkers", [])),
+    }
+    if http_response.status_code >= 300:
+        return
+    root = ElementTree.fromstring(http_response.content)  # noqa: S314  (of S3's making, and parsed by botocore before)
+    for place, element in enumerate(root):
+        if element.tag in lists:
+            next(lists[element.tag])["Place"] = place
+
+
+def _place(item: dict[str, Any]) -> tuple[float, int]:
+    """Newer items come first."""
+    return -item["LastModified"].timestamp(), item["Place"]
