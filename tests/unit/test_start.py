@@ -191,6 +191,22 @@ def test_a_faulty_catalog_is_told_once_for_all_the_suites_that_read_it(world: Wo
     assert uri == data["rejected_uri"]
 
 
+TUNED = CONFIG.replace(
+    b"endpoint, endpoint_name: e",
+    b"jumpstart, model_id: x, deployment_config: {instance_type: ml.m5.large}, finetuning: "
+    b"{train_data_path: train, parameters: {instance_type: ml.m5.large}}",
+)
+
+
+def test_a_config_whose_training_data_come_after_it_is_evaluated_with_the_next_catalog(world: World) -> None:
+    assert [item.outcome for item in world.drop("configs/sums.yaml", TUNED)] == ["rejected"]
+    assert [item.outcome for item in world.drop("catalogs/sums.jsonl", CATALOG)] == ["rejected"]
+    assert len(world.announcements.mails) == 2
+    world.bucket.put("train/train.jsonl", b'{"prompt": "2+2?", "completion": "4"}\n')
+    world.drop("catalogs/sums.jsonl", CATALOG)
+    assert world.pairs() == [("configs/sums.yaml@v1", f"catalogs/sums.jsonl@v{n}") for n in (1, 2)]
+
+
 # ---- versions that were current together
 
 
@@ -321,6 +337,14 @@ def test_a_second_config_of_a_suite_is_refused_by_the_name_of_the_first(copied: 
     assert "configs/a.yaml" in fault["message"]
     copied.drop("catalogs/sums.jsonl", CATALOG)
     assert {config for config, _ in copied.pairs()} == {"configs/a.yaml@v1"}
+
+
+def test_a_second_config_of_a_suite_is_refused_again_for_each_catalog_and_not_passed_over(copied: World) -> None:
+    copied.announcements.events.clear()
+    results = copied.drop("catalogs/sums.jsonl", CATALOG)
+    assert sorted(item.outcome for item in results) == ["rejected", "started"]
+    data = copied.event("EvaluationRejected")["data"]
+    assert (data["subject"], data["suites"]) == (f"s3://{BUCKET}/configs/b.yaml", [])
 
 
 def test_a_config_that_is_copied_and_then_deleted_has_moved(copied: World) -> None:

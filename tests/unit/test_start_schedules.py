@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from assay.contracts.suites import Description
 from assay.pipeline.ports import Started
 from tests.unit.start_world import CATALOG, CONFIG, World
 
@@ -99,9 +100,46 @@ def test_a_suite_that_changes_hands_keeps_only_the_schedule_of_its_new_config(wo
     assert world.timetable.schedules == {}
 
 
-def test_a_config_whose_schedule_is_refused_is_not_evaluated_for_its_catalog_either(world: World) -> None:
+@pytest.fixture
+def refused(world: World) -> World:
+    """A suite whose newest config has a schedule that Scheduler refuses."""
     world.timetable.refused["cron(0 6 * * * *)"] = "Invalid Schedule Expression cron(0 6 * * * *)."
     world.drop("configs/sums.yaml", SCHEDULED.replace(b"* * ? *", b"* * * *"))
-    started = len(world.pipelines.started)
-    assert world.drop("catalogs/sums.jsonl", CATALOG) == []
-    assert len(world.pipelines.started) == started
+    world.announcements.events.clear()
+    world.pipelines.started.clear()
+    return world
+
+
+def test_a_catalog_of_a_config_whose_schedule_is_refused_starts_nothing_and_says_so(refused: World) -> None:
+    assert refused.drop("catalogs/sums.jsonl", CATALOG) == [Started(outcome="rejected", suite="sums")]
+    told = refused.event("EvaluationRejected")["data"]
+    assert (told["faults"][0]["key"], told["suites"]) == ("schedule.expression", ["sums"])
+    assert told["dropped"] == {"key": "catalogs/sums.jsonl", "version_id": "v2"}
+    assert refused.pipelines.started == []
+
+
+def test_a_schedule_does_not_run_a_config_that_was_refused(refused: World) -> None:
+    assert refused.tick() == Started(outcome="rejected", suite="sums")
+    assert refused.event("EvaluationRejected")["data"]["faults"][0]["key"] == "schedule.expression"
+    assert refused.pipelines.started == []
+
+
+def test_a_request_does_not_run_a_config_that_was_refused(refused: World) -> None:
+    assert refused.request(suite="sums").outcome == "rejected"
+    assert refused.event("EvaluationRejected")["data"]["faults"][0]["key"] == "schedule.expression"
+    assert refused.pipelines.started == []
+
+
+def test_a_config_that_was_refused_is_evaluated_with_the_next_catalog_once_nothing_refuses_it(refused: World) -> None:
+    refused.timetable.refused.clear()
+    refused.drop("catalogs/sums.jsonl", CATALOG)
+    assert refused.pairs() == [("configs/sums.yaml@v2", f"catalogs/sums.jsonl@v{n}") for n in (1, 2)]
+    assert refused.book.described["sums"] == Description("configs/sums.yaml", "v2")
+    assert refused.timetable.schedules["sums"][0] == "cron(0 6 * * * *)"
+
+
+def test_a_schedule_that_is_due_before_the_event_of_the_newest_config_runs_that_config(world: World) -> None:
+    late = world.put("configs/sums.yaml", SCHEDULED)
+    assert world.tick().outcome == "started"
+    assert world.pairs()[-1] == ("configs/sums.yaml@v2", "catalogs/sums.jsonl@v1")
+    assert [item.outcome for item in world.drops.handle(late)] == ["started"]

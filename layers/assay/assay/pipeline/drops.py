@@ -36,13 +36,18 @@ class Drops:
             ExceptionGroup: that, of several suites.
         """
         key = drop.version.key
+        outcome = _Outcome()
         if key.endswith("/"):  # a folder, as S3's console makes them: an empty object
             return []
-        if key.startswith(CONFIGS):
-            return self._config(drop)
-        if key.startswith(CATALOGS):
-            return self._catalog(drop)
-        return []
+        try:
+            if key.startswith(CONFIGS):
+                self._config(drop, outcome)
+            elif key.startswith(CATALOGS):
+                self._catalog(drop, outcome)
+        finally:
+            for by_suite in outcome.refused:
+                self.refusals.tell(merged(by_suite), cause=drop.version, suites=[name for name in by_suite if name])
+        return outcome.results
 
     @property
     def _store(self) -> ObjectStore:
@@ -54,13 +59,11 @@ class Drops:
 
     # ---- a config
 
-    def _config(self, drop: Drop) -> list[Started]:
-        results: list[Started] = []
+    def _config(self, drop: Drop, outcome: _Outcome) -> None:
         version = self._meant(drop)
         if version is not None:
-            self._describe_and_evaluate(version, drop.version, results)
-        self._vacate(drop.version.key, drop.version, results)
-        return results
+            self._describe_and_evaluate(version, drop.version, outcome)
+        self._vacate(drop.version.key, drop.version, outcome)
 
     def _meant(self, drop: Drop) -> DatedVersion | None:
         """The version that a drop is about: the created one; of a deletion the one that is current since, if any.
@@ -72,63 +75,53 @@ class Drops:
             return history[0] if history and history[0].until is None else None
         return next((item for item in history if item.version == drop.version), None)
 
-    def _describe_and_evaluate(self, version: DatedVersion, cause: ObjectVersion, results: list[Started]) -> None:
+    def _describe_and_evaluate(self, version: DatedVersion, cause: ObjectVersion, outcome: _Outcome) -> None:
         source = version.version
         try:
             checked = self.starter.read(source)
-            self.starter.check_training_data(checked)
-            # Before the look for catalogs: one that is dropped afterwards finds this reader.
+            # Before the look for catalogs: one that is dropped afterwards finds this reader. And before anything that
+            # refuses it: a catalog is then a time to try again, or to say again that it is refused.
             self._book.note_reader(checked.catalog_key, source)
+            self.starter.check_training_data(checked)
             self.suites.describe(checked, version)
         except RejectedError as error:
-            self.refusals.tell(error, cause=cause)
-            results.append(Started(outcome="rejected"))
+            outcome.refuse(next(iter(self._book.suites_of(source.key)), ""), error)
             return
-        results += self._with_catalogs(checked, version, cause)
+        history = self._store.history(checked.catalog_key, since=version.since)
+        catalogs = [item for item in history if item.met(version)]
+        for catalog in reversed(catalogs):
+            self._evaluate(checked, catalog.version, cause, outcome)
+        if not catalogs:
+            outcome.results.append(Started(outcome="waiting", suite=checked.suite))
         if self.suites.is_described_by(checked.suite, source):
             self._book.drop_claim(checked.suite, source.key)
 
-    def _with_catalogs(self, checked: CheckedConfig, version: DatedVersion, cause: ObjectVersion) -> list[Started]:
-        history = self._store.history(checked.catalog_key, since=version.since)
-        results = []
-        for catalog in reversed([item for item in history if item.met(version)]):
-            try:
-                results.append(self._evaluate(checked, catalog.version, cause))
-            except RejectedError as error:
-                self.refusals.tell(error, cause=cause, suites=[checked.suite])
-                results.append(Started(outcome="rejected", suite=checked.suite))
-        return results or [Started(outcome="waiting", suite=checked.suite)]
-
-    def _vacate(self, config_key: str, cause: ObjectVersion, results: list[Started]) -> None:
+    def _vacate(self, config_key: str, cause: ObjectVersion, outcome: _Outcome) -> None:
         """Forget the suites that a config described and does not any more, since it was deleted or names another."""
 
         def take_up(version: DatedVersion) -> None:
-            self._describe_and_evaluate(version, cause, results)
+            self._describe_and_evaluate(version, cause, outcome)
 
         for suite in self._book.suites_of(config_key):
             if not self.suites.holds(suite, config_key):
                 self.suites.vacate(suite, config_key, take_up)
-                results.append(Started(outcome="forgotten", suite=suite))
+                outcome.results.append(Started(outcome="forgotten", suite=suite))
 
     # ---- a catalog
 
-    def _catalog(self, drop: Drop) -> list[Started]:
+    def _catalog(self, drop: Drop, outcome: _Outcome) -> None:
         version = self._meant(drop)
         if version is None:
-            return []
-        outcome = _Outcome()
+            return
         for reader in self._book.readers(version.version.key):
             try:
                 self._for_reader(reader, version, drop.version, outcome)
             except Exception as error:  # noqa: BLE001  (the other suites are evaluated first; then it is raised)
                 outcome.errors.append(error)
-        for by_suite in outcome.refused.values():
-            self.refusals.tell(merged(by_suite), cause=drop.version, suites=[name for name in by_suite if name])
         if len(outcome.errors) == 1:
             raise outcome.errors[0]
         if outcome.errors:
             raise ExceptionGroup(f"{len(outcome.errors)} suites could not be started", outcome.errors)
-        return outcome.results
 
     def _for_reader(self, reader: Reader, catalog: DatedVersion, cause: ObjectVersion, outcome: _Outcome) -> None:
         """Evaluate the versions of one config that the catalog met, and that read it."""
@@ -147,37 +140,48 @@ class Drops:
             if checked.catalog_key != catalog.version.key:
                 continue
             reads_still |= current
-            # One that is current and not described was refused, or its own event is still to come and does the rest.
-            described = self.suites.is_described_by(checked.suite, version.version)
-            if version.met(catalog) and (described or not current):
-                try:
-                    outcome.results.append(self._evaluate(checked, catalog.version, cause))
-                except RejectedError as error:
-                    outcome.refuse(checked.suite, error)
+            if not version.met(catalog):
+                continue
+            if current and not self.suites.is_described_by(checked.suite, version.version):
+                # Its own event is still to come, or it was refused. What refused it may be gone; else it is said again,
+                # since a catalog that starts nothing must not look like one that nobody reads.
+                self._describe_and_evaluate(version, cause, outcome)
+            else:
+                self._evaluate(checked, catalog.version, cause, outcome)
         if not reads_still:
             self._book.let_reader_expire(catalog.version.key, reader)
 
     # ---- both
 
-    def _evaluate(self, checked: CheckedConfig, catalog: ObjectVersion, cause: ObjectVersion) -> Started:
+    def _evaluate(
+        self, checked: CheckedConfig, catalog: ObjectVersion, cause: ObjectVersion, outcome: _Outcome
+    ) -> None:
         if checked.source is None:
             raise ValueError("a config that was dropped lies in the bucket")
         asked_by = {"kind": "drop", "uri": cause.uri, "version_id": cause.version_id}
-        return self.starter.start(checked, catalog, Request(evaluation_id(checked.source, catalog), asked_by))
+        try:
+            request = Request(evaluation_id(checked.source, catalog), asked_by)
+            outcome.results.append(self.starter.start(checked, catalog, request))
+        except RejectedError as error:
+            outcome.refuse(checked.suite, error)
 
 
 @dataclass
 class _Outcome:
-    """What came of a catalog for all the suites that read it.
+    """What came of a drop for all the suites that it concerns.
 
     Attributes:
-        refused: by subject and suite; what several suites find in one file is told once.
+        refused: refusals of one file each, by suite; what several suites find in one file is told once.
     """
 
     results: list[Started] = field(default_factory=list)
-    refused: dict[str, dict[str, RejectedError]] = field(default_factory=dict)
+    refused: list[dict[str, RejectedError]] = field(default_factory=list)
     errors: list[Exception] = field(default_factory=list)
 
     def refuse(self, suite: str, error: RejectedError) -> None:
-        self.refused.setdefault(error.subject, {})[suite] = error
         self.results.append(Started(outcome="rejected", suite=suite or None))
+        for by_suite in self.refused:
+            one = next(iter(by_suite.values()))
+            if one.subject == error.subject and by_suite.setdefault(suite, error).faults == error.faults:
+                return
+        self.refused.append({suite: error})

@@ -31,6 +31,7 @@ class Due:
             checked = self.starter.read(current.version)
             if checked.suite != due.suite or checked.config.schedule is None:
                 return self._nothing(due)
+            self.suites.ensure_described(checked, current)
             catalog = self.suites.current(checked.catalog_key)
             if catalog is None:
                 return Started(outcome="waiting", suite=due.suite)

@@ -96,8 +96,6 @@ class Requests:
             source = self._source(request.suite, key)
             subject = source.key
             config, text = self.starter.written(source)
-            if config.suite != request.suite:
-                raise self._unknown(request.suite, key)
         else:
             config, text = carried_config(request.config, key)
         if request.model is not None:
@@ -140,11 +138,15 @@ class Requests:
         return model.model_copy(update={"model_version": properties.get("model_version", model.model_version)})
 
     def _source(self, suite: str, key: str) -> ObjectVersion:
-        """The suite's config as it lies in the bucket now."""
+        """The suite's config as it lies in the bucket now, which was not refused."""
         known = self.suites.book.description(suite)
         current = None if known is None else self.suites.current(known.config_key)
         if current is None:
             raise self._unknown(suite, key)
+        checked = self.starter.read(current.version)
+        if checked.suite != suite:
+            raise self._unknown(suite, key)
+        self.suites.ensure_described(checked, current)
         return current.version
 
     def _unknown(self, suite: str, key: str) -> RejectedError:

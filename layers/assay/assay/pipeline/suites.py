@@ -52,6 +52,16 @@ class Suites:
             self._set_schedule(checked, source)
             self.book.describe(suite, source)
 
+    def ensure_described(self, checked: CheckedConfig, version: DatedVersion) -> None:
+        """See to it that a current version describes its suite; one that was refused is tried again.
+
+        Raises:
+            RejectedError: it is refused still.
+        """
+        if not self.is_described_by(checked.suite, version.version):
+            self.starter.check_training_data(checked)
+            self.describe(checked, version)
+
     def is_described_by(self, suite: str, version: ObjectVersion) -> bool:
         """Whether this very version is what is known of the suite."""
         return self.book.description(suite) == Description(version.key, version.version_id)
