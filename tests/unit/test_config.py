@@ -197,6 +197,16 @@ def test_what_is_not_a_yaml_mapping_is_refused_with_its_line(text: bytes, line: 
     assert (line, True) in [(fault.line, message in fault.message) for fault in rejection(text).faults]
 
 
+def test_a_catalog_may_have_the_longest_key_that_s3_knows() -> None:
+    text = GOOD.replace("capitals.jsonl", "x" * 1015)
+    assert len(load_config(text.encode(), "configs/capitals.yaml").dataset.catalog_key()) == 1024
+
+
+@pytest.mark.parametrize("text", [f"a: *{'n' * 9000}\n", f"a: !{'t' * 9000} 1\n", f"a: !!int '{'x' * 9000}'\n"])
+def test_a_fault_quotes_no_more_than_the_beginning_of_a_long_word(text: str) -> None:
+    assert all(len(fault.message) < 300 for fault in rejection(text).faults)
+
+
 def test_a_file_that_is_too_large_is_refused_unread() -> None:
     assert "bytes" in only_fault(b"#" * 300_000).message
 

@@ -9,8 +9,8 @@ from datetime import timedelta
 import pytest
 
 from assay.contracts.config import load_config
-from assay.contracts.errors import TransientError
-from assay.contracts.evaluation import rejected_key
+from assay.contracts.errors import Fault, RejectedError, TransientError
+from assay.contracts.evaluation import ObjectVersion, rejected_key
 from assay.contracts.events import Drop
 from assay.contracts.results import Manifest
 from assay.contracts.suites import Description
@@ -205,6 +205,27 @@ def test_a_config_whose_training_data_come_after_it_is_evaluated_with_the_next_c
     world.bucket.put("train/train.jsonl", b'{"prompt": "2+2?", "completion": "4"}\n')
     world.drop("catalogs/sums.jsonl", CATALOG)
     assert world.pairs() == [("configs/sums.yaml@v1", f"catalogs/sums.jsonl@v{n}") for n in (1, 2)]
+
+
+def test_the_event_of_a_refusal_fits_the_bus_and_its_file_has_all_of_it(world: World) -> None:
+    worst = "\x01" * 100_000  # each character is six bytes of JSON
+    key = "configs/" + "\x01" * 1016
+    suites = [f"{number:048}" for number in range(10_000)]
+    error = RejectedError(key, [Fault(worst, line=line, key=worst) for line in range(1, 101)])
+    world.refusals.tell(error, cause=ObjectVersion(BUCKET, key, "v" * 1024), suites=suites, correlation_id="文" * 256)
+    [(_, detail)] = world.announcements.events
+    assert len(detail.model_dump_json().encode()) < 240_000
+    assert detail.data["suites"] == suites[:1000]
+    assert detail.data["faults"][19]["message"] == "\x01" * 497 + "..."
+    written = json.loads(world.bucket.read(rejected_key(key)))
+    assert written["suites"] == suites
+    assert [fault["key"] for fault in written["faults"]] == [worst] * 100
+
+
+def test_a_config_that_is_one_long_word_is_refused_in_an_event_of_some_kilobytes(world: World) -> None:
+    world.drop("configs/sums.yaml", CONFIG.replace(b"sums.jsonl", b"s3://" + b"x" * 100_000))
+    [(_, detail)] = world.announcements.events
+    assert len(detail.model_dump_json()) < 4_000
 
 
 # ---- versions that were current together

@@ -9,6 +9,26 @@ from pydantic import AfterValidator, Field
 from assay.contracts.prompt_template import that_shows_the_prompt
 from assay.contracts.section import FieldLocation, Section
 
+MAX_KEY_BYTES = 1024  # https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html
+
+
+def _key_of(location: str) -> str:
+    """The location as a key, or the whole `s3://` URI where one is given."""
+    return location if location.startswith(("s3://", "catalogs/")) else f"catalogs/{location}"
+
+
+def _that_a_catalog_can_have(location: str) -> str:
+    """Nothing is ever dropped at another place, so that a suite would wait for it without end."""
+    key = _key_of(location)
+    if key.startswith("s3://"):
+        key = key.removeprefix("s3://").partition("/")[2]
+    if location.endswith("/"):
+        raise ValueError(f"must name a file, not a folder: without `/` at its end, found {location[-80:]!r}")
+    if (size := len(key.encode())) > MAX_KEY_BYTES:
+        raise ValueError(f"must be a key of at most {MAX_KEY_BYTES:,} bytes, found {size:,}: {location[:80]!r}...")
+    return location
+
+
 PromptTemplate = Annotated[str, AfterValidator(that_shows_the_prompt)]
 
 
@@ -35,7 +55,7 @@ class DatasetSection(Section):
     """
 
     dataset_name: str = ""
-    input_data_location: str = Field(min_length=1)
+    input_data_location: Annotated[str, Field(min_length=1), AfterValidator(_that_a_catalog_can_have)]
     dataset_mime_type: Literal["jsonlines", "application/jsonlines", "csv", "text/csv"] | None = None
     model_input_key: FieldLocation = "model_input"
     target_output_key: FieldLocation = "target_output"
@@ -49,8 +69,7 @@ class DatasetSection(Section):
 
     def catalog_key(self) -> str:
         """Key of the catalog in the stack's bucket, or the whole `s3://` URI where one is given."""
-        location = self.input_data_location
-        return location if location.startswith(("s3://", "catalogs/")) else f"catalogs/{location}"
+        return _key_of(self.input_data_location)
 
     def is_csv(self, key: str) -> bool:
         """Whether a catalog of this key is CSV, else it is JSON Lines."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+MAX_TOLD = 500
 
 
 @dataclass(frozen=True)
@@ -22,11 +24,19 @@ class Fault:
     column: int | None = None
     key: str = ""
 
+    def cut(self) -> Fault:
+        """The same fault with message and key of at most `MAX_TOLD` characters, where room is bounded."""
+        return replace(self, message=_cut(self.message), key=_cut(self.key))
+
     def __str__(self) -> str:
         place = "" if self.line is None else f"line {self.line}"
         if self.column is not None:
             place += f", column {self.column}"
         return ": ".join(part for part in (place, self.key, self.message) if part)
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= MAX_TOLD else f"{text[: MAX_TOLD - 3]}..."
 
 
 class AssayError(Exception):

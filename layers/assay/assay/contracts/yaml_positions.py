@@ -18,6 +18,7 @@ MAX_BYTES = 262_144
 MAX_NODES = 20_000
 MAX_DEPTH = 50
 MAX_INTEGER = 2**63 - 1
+MAX_QUOTED = 200  # of what PyYAML says, which quotes anchors and tags whole
 _TOO_DEEP = f"the file is nested too deeply: at most {MAX_DEPTH} levels are allowed"
 _PLAIN_COLLECTIONS = {"tag:yaml.org,2002:map", "tag:yaml.org,2002:seq"}
 # YAML 1.1, which PyYAML reads, takes 1e-5 for text, 1:30 for ninety and 010 for eight. A config means what it says.
@@ -69,7 +70,7 @@ def load(text: bytes, subject: str) -> Document:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         message = " ".join(part for part in (error.context, error.problem) if part)
-        fault = Fault(f"not YAML: {message}")
+        fault = Fault(f"not YAML: {message[:MAX_QUOTED]}")
         if mark is not None:
             fault = Fault(fault.message, line=mark.line + 1, column=mark.column + 1)
         raise RejectedError(subject, [fault]) from error
@@ -80,7 +81,7 @@ def load(text: bytes, subject: str) -> Document:
         position = getattr(error, "position", None)
         line = text.decode("utf-8-sig")[:position].count("\n") + 1 if isinstance(position, int) else 1
         problem = " ".join(str(getattr(error, "reason", error)).split())
-        raise RejectedError(subject, [Fault(f"not YAML: {problem}", line=line)]) from error
+        raise RejectedError(subject, [Fault(f"not YAML: {problem[:MAX_QUOTED]}", line=line)]) from error
     if root is None:
         raise RejectedError(subject, [Fault("the file is empty", line=1)])
     walk = _Walk()
@@ -125,7 +126,7 @@ class _Walk:
             raise _UnreadableError(_fault(node, path[:3], _TOO_DEEP))
         self.positions.setdefault(path, (node.start_mark.line + 1, node.start_mark.column + 1))
         if not isinstance(node, yaml.ScalarNode) and node.tag not in _PLAIN_COLLECTIONS:
-            self._refuse(node, path, f"this value cannot be read: the tag {node.tag!r} is not allowed")
+            self._refuse(node, path, f"this value cannot be read: the tag {node.tag[:80]!r} is not allowed")
             return None
         if isinstance(node, yaml.MappingNode):
             return self._mapping(node, path)
@@ -179,8 +180,8 @@ class _Walk:
             return self._constructor.construct_object(node, deep=True)
         except (yaml.YAMLError, ValueError, OverflowError, LookupError, AttributeError, TypeError) as error:
             # PyYAML's constructors break in as many ways as there are explicit tags (`!!int ""`, `!!timestamp x`).
-            problem = getattr(error, "problem", None) or f"it is not of the type that its tag {node.tag!r} says"
-            self._refuse(node, path, f"this value cannot be read: {problem}")
+            problem = getattr(error, "problem", None) or f"it is not of the type that its tag {node.tag[:80]!r} says"
+            self._refuse(node, path, f"this value cannot be read: {problem[:MAX_QUOTED]}")
             return None
 
     def _refuse(self, node: yaml.Node, path: Path, message: str) -> None:

@@ -13,7 +13,10 @@ from assay.contracts.evaluation import ObjectVersion, rejected_key
 from assay.contracts.events import Detail
 from assay.pipeline.ports import Announcer, ObjectStore
 
+# An event has at most 256 KiB: 20 faults of twice 500 characters and 1,000 names of suites stay below that, though each
+# character take the six bytes of an escape.
 FAULTS_IN_EVENT = 20
+SUITES_IN_EVENT = 1_000
 FAULTS_IN_FILE = 100
 
 
@@ -41,10 +44,6 @@ class Refusals:
             suites: which suites are not evaluated because of it, where that is known.
             key: under which `rejected/<key>.json` is written; the refused file's when left out.
         """
-        faults = [
-            {"line": fault.line, "column": fault.column, "key": fault.key, "message": fault.message}
-            for fault in error.faults
-        ]
         written = rejected_key(key or error.subject)
         uri = f"s3://{self.store.bucket}/{written}"
         data: dict[str, Any] = {
@@ -54,7 +53,7 @@ class Refusals:
             "total_faults": error.total,
         }
         now = self.clock()
-        body = {**data, "rejected_at": now.isoformat(), "faults": faults}
+        body = {**data, "rejected_at": now.isoformat(), "faults": [_told(fault) for fault in error.faults]}
         self.store.write(written, json.dumps(body, indent=1, ensure_ascii=False).encode(), "application/json")
         self.announcer.emit(
             "EvaluationRejected",
@@ -63,10 +62,19 @@ class Refusals:
                 suite=None,
                 correlation_id=correlation_id,
                 occurred_at=now,
-                data={**data, "rejected_uri": uri, "faults": faults[:FAULTS_IN_EVENT]},
+                data={
+                    **data,
+                    "suites": data["suites"][:SUITES_IN_EVENT],
+                    "rejected_uri": uri,
+                    "faults": [_told(fault.cut()) for fault in error.faults[:FAULTS_IN_EVENT]],
+                },
             ),
         )
         self.announcer.mail_rejection(error, uri)
+
+
+def _told(fault: Fault) -> dict[str, Any]:
+    return {"line": fault.line, "column": fault.column, "key": fault.key, "message": fault.message}
 
 
 def merged(errors: dict[str, RejectedError]) -> RejectedError:

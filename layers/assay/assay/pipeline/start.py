@@ -112,7 +112,7 @@ class EvaluationStarter:
             text = dump_config(config)
         key = config.dataset.catalog_key().removeprefix(f"s3://{self.store.bucket}/")
         if not key.startswith(CATALOGS):
-            found = config.dataset.input_data_location
+            found = config.dataset.input_data_location[:80]
             message = f"the catalog must lie below s3://{self.store.bucket}/{CATALOGS}, found {found!r}"
             raise RejectedError(subject, [Fault(message, key="dataset.input_data_location")])
         return CheckedConfig(config, subject, text, needs, written, source, key)

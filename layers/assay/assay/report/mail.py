@@ -93,7 +93,7 @@ def rejection_mail(subject_key: str, faults: Sequence[Fault], total: int, reject
         rejected_uri: where all of them are listed.
     """
     count = f"{total:,} fault{'' if total == 1 else 's'}"
-    shown = list(faults[:MAX_FAULTS])
+    shown = [fault.cut() for fault in faults[:MAX_FAULTS]]
     listed = "\n".join(_bullet(str(fault)) for fault in shown)
     if total > len(shown):
         listed += f"\n  ... and {total - len(shown):,} more"
