@@ -111,6 +111,13 @@ class Bucket:
     def write(self, key: str, body: bytes, content_type: str = "") -> None:
         self.put(key, body)
 
+    def create(self, key: str, body: bytes, content_type: str = "") -> bool:
+        items = self.stored.get(key, [])
+        if items and items[-1].body is not None:
+            return False
+        self.put(key, body)
+        return True
+
     def source(self, version: ObjectVersion) -> SourceObject:
         digest = hashlib.sha256(self.read(version.key, version.version_id)).hexdigest()
         return SourceObject(uri=version.uri, version_id=version.version_id, sha256=digest)

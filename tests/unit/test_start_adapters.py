@@ -413,6 +413,26 @@ def test_whatever_else_scheduler_says_is_no_fault_of_the_config(code: str, kind:
         schedules(Refusing(refused(code))).remove("sums")
 
 
+# ---- what is written once
+
+
+def test_an_object_is_created_once_whatever_comes_after(bucket: Bucket | RealBucket) -> None:
+    store = bucket if isinstance(bucket, Bucket) else Storage(BUCKET, bucket.client)
+    assert store.create("requests/r.json", b"first", "application/json")
+    assert not store.create("requests/r.json", b"second", "application/json")
+    assert store.read("requests/r.json") == b"first"
+    bucket.delete("requests/r.json")
+    assert store.create("requests/r.json", b"third", "application/json")
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"), [("ConditionalRequestConflict", TransientError), ("AccessDenied", ClientError)]
+)
+def test_what_else_keeps_an_object_from_being_created_is_raised(code: str, kind: type[Exception]) -> None:
+    with pytest.raises(kind):
+        Storage(BUCKET, Refusing(refused(code))).create("requests/r.json", b"x")
+
+
 # ---- model packages
 
 

@@ -75,6 +75,22 @@ def test_an_id_that_named_another_request_is_refused_and_that_request_is_kept(wo
     assert world.request("event-3", suite="sums", request_id="r") == Started("repeated", "sums", first.evaluation_id)
 
 
+def test_of_two_requests_that_come_at_once_with_one_id_the_later_one_is_refused(world: World) -> None:
+    create = world.bucket.create
+
+    def create_second(key: str, body: bytes, content_type: str = "") -> bool:
+        """The other request comes between whatever was looked at before and the writing."""
+        world.bucket.create = create  # type: ignore[method-assign]
+        assert world.request("event-2", suite="sums", request_id="r").outcome == "started"
+        return create(key, body, content_type)
+
+    world.bucket.create = create_second  # type: ignore[method-assign]
+    assert world.request("event-1", suite="sums", request_id="r", correlation_id="x").outcome == "rejected"
+    assert "names another request" in faults(world)["request_id"]
+    assert world.event("EvaluationRejected")["correlation_id"] == "x"
+    assert "correlation_id" not in json.loads(world.bucket.read("requests/r.json"))["detail"]
+
+
 def test_without_an_id_of_its_own_a_request_goes_by_its_event(world: World) -> None:
     first = world.request("event-1", suite="sums")
     assert world.request("event-1", suite="sums") == Started("repeated", "sums", first.evaluation_id)

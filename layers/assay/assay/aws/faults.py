@@ -12,6 +12,7 @@ from assay.contracts.errors import TransientError
 
 _PASSING = {
     "BandwidthLimitExceeded",
+    "ConditionalRequestConflict",
     "ConflictException",
     "InternalFailure",
     "InternalServerError",

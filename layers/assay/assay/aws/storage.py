@@ -13,7 +13,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from assay.aws.faults import transient_faults
+from assay.aws.faults import code_of, transient_faults
 from assay.contracts.errors import ObjectNotFoundError
 from assay.contracts.evaluation import DatedVersion, ObjectVersion
 from assay.contracts.results import SourceObject
@@ -133,6 +133,21 @@ class Storage:
     def write(self, key: str, body: bytes, content_type: str = "application/octet-stream") -> None:
         """Create or replace an object."""
         self._client.put_object(Bucket=self.bucket, Key=key, Body=body, ContentType=content_type)
+
+    @transient_faults()
+    def create(self, key: str, body: bytes, content_type: str = "application/octet-stream") -> bool:
+        """Create an object unless there is one; whether this call did. Of several at once, exactly one does.
+
+        Raises:
+            TransientError: another write of the key was under way.
+        """
+        try:
+            self._client.put_object(Bucket=self.bucket, Key=key, Body=body, ContentType=content_type, IfNoneMatch="*")
+        except ClientError as error:
+            if code_of(error) == "PreconditionFailed":
+                return False
+            raise
+        return True
 
     def upload(self, key: str, path: str, content_type: str = "application/octet-stream") -> None:
         """Create or replace an object from a file, in parts where it is large."""

@@ -79,15 +79,11 @@ class Requests:
         """
         store = self.starter.store
         body = {"source": event.source, "detail": event.detail}
-        try:
-            first = json.loads(store.read(key))
-        except ObjectNotFoundError:
-            # Escaped, so that half a surrogate pair can be kept as well.
-            store.write(key, json.dumps(body, indent=1).encode(), "application/json")
-        else:
-            if first != body:
-                message = "names another request, which came earlier; a changed request wants an id of its own"
-                raise RejectedError(key, [Fault(message, key="request_id")])
+        # Escaped, so that half a surrogate pair can be kept as well. Of two that come at once, S3 says which was first.
+        kept = store.create(key, json.dumps(body, indent=1).encode(), "application/json")
+        if not kept and json.loads(store.read(key)) != body:
+            message = "names another request, which came earlier; a changed request wants an id of its own"
+            raise RejectedError(key, [Fault(message, key="request_id")])
         return ObjectVersion(store.bucket, key, None)
 
     def _config(self, request: RequestSection, key: str) -> CheckedConfig:
