@@ -10,7 +10,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from assay.contracts.config import SuiteConfig
-from assay.contracts.errors import ObjectNotFoundError, RejectedError, ScheduleRefusedError, TransientError
+from assay.contracts.errors import (
+    ModelPackageRefusedError,
+    ObjectNotFoundError,
+    RejectedError,
+    ScheduleRefusedError,
+    TransientError,
+)
 from assay.contracts.evaluation import DatedVersion, ObjectVersion
 from assay.contracts.events import Detail, Drop, DueEvaluation, RequestEvent
 from assay.contracts.lanes import Quotas
@@ -216,11 +222,14 @@ class Timetable:
 
 @dataclass
 class Packages:
-    """A Model Registry in memory: the properties of each package by its ARN."""
+    """A Model Registry in memory: the properties of each package by its ARN; what stands in `refused` is not shown."""
 
     registered: dict[str, dict[str, str]] = field(default_factory=dict)
+    refused: dict[str, str] = field(default_factory=dict)
 
     def properties(self, arn: str) -> dict[str, str] | None:
+        if arn in self.refused:
+            raise ModelPackageRefusedError(self.refused[arn])
         return self.registered.get(arn)
 
 

@@ -22,7 +22,7 @@ from assay.aws.model_packages import ModelPackages
 from assay.aws.schedules import Schedules
 from assay.aws.storage import Storage
 from assay.aws.suites import READER_EXPIRES_SECONDS, SuiteTable
-from assay.contracts.errors import ScheduleRefusedError, TransientError
+from assay.contracts.errors import ModelPackageRefusedError, ScheduleRefusedError, TransientError
 from assay.contracts.evaluation import DatedVersion, ObjectVersion
 from assay.contracts.events import DueEvent, StartEvent
 from assay.contracts.suites import Description, Reader
@@ -449,7 +449,9 @@ def test_a_package_is_known_by_what_was_written_about_it(aws: None) -> None:
     ("error", "kind"),
     [
         (("ValidationException", "ModelPackage arn does not exist."), None),
-        (("ValidationException", "not an ARN"), ClientError),
+        (("ValidationException", "not an ARN"), ModelPackageRefusedError),
+        (("AccessDeniedException", "not authorized"), ModelPackageRefusedError),
+        (("ResourceNotFound", "what is this"), ClientError),
         (("ThrottlingException", "slow down"), TransientError),
     ],
 )

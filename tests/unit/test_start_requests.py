@@ -189,6 +189,12 @@ def test_a_package_that_leads_to_no_evaluation_of_this_stack_is_refused(
     assert words in faults(world)["model.model_package_arn"]
 
 
+def test_a_package_of_another_account_is_refused_in_the_words_of_the_registry(world: World) -> None:
+    world.packages.refused[PACKAGE] = "User: assay is not authorized to perform: sagemaker:DescribeModelPackage"
+    assert world.request(suite="sums", model={"name": "m", "model_package_arn": PACKAGE}).outcome == "rejected"
+    assert "cannot be seen from this account and region: User: assay" in faults(world)["model.model_package_arn"]
+
+
 def test_an_override_reaches_every_contender_of_its_model(world: World) -> None:
     templates = b'sums.jsonl, prompt_templates: {plain: "$model_input", polite: "Please: $model_input"}'
     world.drop("configs/sums.yaml", DEPLOYED.replace(b"sums.jsonl", templates))

@@ -55,6 +55,10 @@ class ScheduleRefusedError(AssayError):
     """EventBridge Scheduler does not take a schedule expression; the message is its own."""
 
 
+class ModelPackageRefusedError(AssayError):
+    """The Model Registry does not show a model package to this stack; the message is its own."""
+
+
 class RejectedError(AssayError):
     """What was asked for cannot be done as it stands; trying again changes nothing.
 

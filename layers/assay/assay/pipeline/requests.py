@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 
 from assay.contracts.config import load_config
-from assay.contracts.errors import Fault, ObjectNotFoundError, RejectedError
+from assay.contracts.errors import Fault, ModelPackageRefusedError, ObjectNotFoundError, RejectedError
 from assay.contracts.evaluation import EvaluationPaths, ObjectVersion, requested_evaluation_id
 from assay.contracts.events import RequestEvent
 from assay.contracts.model_section import ModelSection
@@ -113,7 +113,11 @@ class Requests:
             return RejectedError(key, [Fault(message, key="model.model_package_arn")])
 
         store = self.starter.store
-        properties = self.packages.properties(arn)
+        try:
+            properties = self.packages.properties(arn)
+        except ModelPackageRefusedError as error:
+            message = f"it cannot be seen from this account and region: {str(error)[:200]}"
+            raise refused(message) from error
         if properties is None:
             raise refused("there is no such model package")
         if not {"suite", "evaluation_id", "model"} <= properties.keys():
