@@ -16,6 +16,7 @@ from rich.console import Console
 
 from assay.aws.evaluation_files import EvaluationFiles
 from assay.aws.storage import Storage
+from assay.contracts import yaml_positions
 from assay.contracts.errors import Fault, ObjectNotFoundError, RejectedError
 from assay.contracts.evaluation import EvaluationPaths, ObjectVersion, evaluation_id, rejected_key
 from assay.contracts.results import Comparison
@@ -84,10 +85,12 @@ def drop(target: Target, suite: Suite, catalog: Path | None) -> Drop:
     dropping it again would evaluate every other suite that reads it.
 
     Raises:
-        CommandError: a file cannot be read, or AWS refuses.
+        CommandError: a file cannot be read, another suite's config has its name in the bucket, or AWS refuses.
     """
     storage = Storage(target.bucket, target.client("s3"))
     with told_by_aws(f"s3://{target.bucket}: "):
+        config_key = f"configs/{suite.path.name}"
+        _check_that_it_replaces_no_other(storage, config_key, suite.config.suite)
         key = _catalog_key(suite, target.bucket)
         if catalog is not None:
             if key is None:
@@ -96,7 +99,6 @@ def drop(target: Target, suite: Suite, catalog: Path | None) -> Drop:
                     f"the catalog lies at {location}, outside of s3://{target.bucket}: it is not uploaded"
                 )
             _upload_catalog(storage, key, catalog)
-        config_key = f"configs/{suite.path.name}"
         put = target.client("s3").put_object(
             Bucket=target.bucket, Key=config_key, Body=suite.text, ContentType="application/yaml"
         )
@@ -122,6 +124,21 @@ def await_catalog(target: Target, dropped: Drop, seconds: float) -> Drop:
         if dropped.catalog is None:
             time.sleep(POLL_SECONDS)
     return dropped
+
+
+def _check_that_it_replaces_no_other(storage: Storage, key: str, suite: str) -> None:
+    """Whoever drops another suite's name under a key ends the suite that it described, and its schedule."""
+    try:
+        there = yaml_positions.load(storage.read(key), key).values
+    except (ObjectNotFoundError, RejectedError):
+        return  # nothing there, or nothing that names a suite
+    section = there.get("pipeline") if isinstance(there, dict) else None
+    name = section.get("name") if isinstance(section, dict) else None
+    if isinstance(name, str) and name != suite:
+        raise CommandError(
+            f"s3://{storage.bucket}/{key} describes the suite {name[:80]!r}, and this file {suite!r}: "
+            f"rename this file, or delete that one first if {suite!r} shall take its place; nothing was dropped"
+        )
 
 
 def _latest(storage: Storage, key: str | None) -> ObjectVersion | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import boto3
@@ -16,8 +17,11 @@ from assay.contracts.errors import Fault, RejectedError
 from assay.contracts.evaluation import ObjectVersion
 from assay.contracts.events import Detail
 from assay.pipeline.refusals import Refusals
-from cli.submit import Drop, rejection
+from cli.files import read_config
+from cli.output import UNUSABLE, CommandError
+from cli.submit import Drop, drop, rejection
 from cli.target import Target
+from tests.unit.start_world import CATALOG, CONFIG, named
 
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
 
@@ -109,3 +113,38 @@ def test_a_longest_key_is_looked_for_where_its_faults_are_written(stack: Stack) 
     [written] = stack.storage.keys("rejected/")
     assert json.loads(stack.storage.read(written))["dropped"]["key"] == config.key
     assert "refused, 1 fault" in str(stack.told(config))
+
+
+# ---- whose place a config takes
+
+
+def on_disk(folder: Path, config: bytes) -> tuple[Path, Path]:
+    config_path, catalog_path = folder / "bot.yaml", folder / "sums.jsonl"
+    config_path.write_bytes(config)
+    catalog_path.write_bytes(CATALOG)
+    return config_path, catalog_path
+
+
+def test_another_suites_config_of_the_same_name_is_not_replaced_and_nothing_is_dropped(
+    stack: Stack, tmp_path: Path
+) -> None:
+    stack.storage.write("configs/bot.yaml", named("theirs"))
+    path, catalog = on_disk(tmp_path, named("ours"))
+    with pytest.raises(CommandError, match="describes the suite 'theirs', and this file 'ours': rename") as caught:
+        drop(stack.target, read_config(path), catalog)
+    assert caught.value.code == UNUSABLE
+    assert stack.storage.read("configs/bot.yaml") == named("theirs")
+    assert not stack.storage.exists("catalogs/sums.jsonl")
+
+
+@pytest.mark.parametrize("there", [None, CONFIG, b"pipeline: [", b"pipeline: 7", b"- a"], ids=str)
+def test_the_same_suites_config_or_one_that_names_none_is_replaced(
+    stack: Stack, tmp_path: Path, there: bytes | None
+) -> None:
+    if there is not None:
+        stack.storage.write("configs/bot.yaml", there)
+    path, catalog = on_disk(tmp_path, CONFIG + b"# new\n")
+    dropped = drop(stack.target, read_config(path), catalog)
+    assert dropped.config == stack.storage.latest("configs/bot.yaml")
+    assert stack.storage.read("configs/bot.yaml") == CONFIG + b"# new\n"
+    assert stack.storage.exists("catalogs/sums.jsonl")
