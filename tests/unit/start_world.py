@@ -264,12 +264,14 @@ class Announcements:
 
     events: list[tuple[str, Detail]] = field(default_factory=list)
     mails: list[tuple[RejectedError, str]] = field(default_factory=list)
+    suites_in_mails: list[list[str]] = field(default_factory=list)
 
     def emit(self, detail_type: str, detail: Detail) -> None:
         self.events.append((detail_type, detail))
 
-    def mail_rejection(self, error: RejectedError, rejected_uri: str) -> None:
+    def mail_rejection(self, error: RejectedError, rejected_uri: str, suites: Sequence[str]) -> None:
         self.mails.append((error, rejected_uri))
+        self.suites_in_mails.append(list(suites))
 
 
 @dataclass

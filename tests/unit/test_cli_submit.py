@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -35,7 +35,7 @@ class Silence:
 
     def emit(self, detail_type: str, detail: Detail) -> None: ...
 
-    def mail_rejection(self, error: RejectedError, rejected_uri: str) -> None: ...
+    def mail_rejection(self, error: RejectedError, rejected_uri: str, suites: Sequence[str]) -> None: ...
 
 
 class Stack:

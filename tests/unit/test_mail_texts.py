@@ -54,13 +54,13 @@ def completed(
     )
 
 
-def refused() -> Mail:
+def refused(*suites: str) -> Mail:
     faults = [
         Fault("unknown key; did you mean `models`?", line=3, column=1, key="model"),
         Fault("must not be empty", line=9, key="pipeline.name"),
     ]
     return rejection_mail(
-        "configs/sums.yaml", faults, 2, "s3://assay-bucket-1a2b3c4d5e6f/rejected/configs/sums.yaml.json"
+        "configs/sums.yaml", faults, 2, "s3://assay-bucket-1a2b3c4d5e6f/rejected/configs/sums.yaml.json", suites
     )
 
 
@@ -81,6 +81,7 @@ WRITTEN: dict[str, Callable[[], Mail]] = {
     "first-with-a-link": lambda: completed(20, None, link="https://abc.lambda-url.eu-west-1.on.aws/?token=secret"),
     "no-winner": lambda: completed(0, None, comparison=compared(None).model_copy(update={"verdict": None})),
     "refused": refused,
+    "refused-for-some-suites": lambda: refused("sums", "sums-of-three"),
 }
 
 

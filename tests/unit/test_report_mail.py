@@ -121,6 +121,27 @@ def test_a_rejection_mail_of_many_faults_counts_those_it_leaves_out() -> None:
     assert "12,345 faults" in mail.subject
 
 
+def test_a_rejection_mail_names_the_suites_and_says_nothing_of_others() -> None:
+    assert "Nothing was started for it." in rejection_mail("k", [Fault("bad")], 1, "s3://b/r").text
+    mail = rejection_mail("k", [Fault("bad")], 1, "s3://b/r", [f"s{number}" for number in range(1, 1022)])
+    check(mail)
+    text = " ".join(mail.text.split())
+    assert "no evaluation was started of: s1, s2, " in text
+    assert "s20 and 1,001 more." in text
+    assert "nothing was changed" not in text
+
+
+def test_a_rejection_mail_does_not_call_the_first_faults_all_of_them() -> None:
+    faults = [Fault("bad", line=number) for number in range(1, 101)]
+    assert "The first 100 faults:\n  s3://b/r\n" in rejection_mail("k", faults, 101, "s3://b/r").text
+    assert "All faults:\n  s3://b/r\n" in rejection_mail("k", faults, 100, "s3://b/r").text
+
+
+def test_a_rejection_mail_of_long_words_fits_sns() -> None:
+    worst = [Fault("文" * 100_000, key="文" * 100_000)] * 20
+    assert len(rejection_mail("k", worst, 20, "s3://b/r", ["s" * 48] * 5_000).text.encode()) < 262_144
+
+
 def test_one_fault_is_one_fault() -> None:
     assert rejection_mail("k", [Fault("bad")], 1, "s3://b/r").subject == "Assay: refused k: 1 fault"
 

@@ -183,6 +183,7 @@ def test_a_faulty_catalog_is_told_once_for_all_the_suites_that_read_it(world: Wo
     [(error, uri)] = world.announcements.mails
     data = world.event("EvaluationRejected")["data"]
     assert data["suites"] == ["a", "b", "c"]
+    assert world.announcements.suites_in_mails == [["a", "b", "c"]]
     assert data["total_faults"] == len(error.faults) == len(data["faults"])
     by_line = {fault["line"]: fault["message"] for fault in data["faults"]}
     assert "suite" not in by_line[3]

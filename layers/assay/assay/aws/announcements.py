@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from assay.aws.bus import Bus
@@ -22,6 +23,7 @@ class Announcements:
         """Put an event on Assay's bus."""
         self.bus.emit(detail_type, detail)
 
-    def mail_rejection(self, error: RejectedError, rejected_uri: str) -> None:
-        """Tell everybody who subscribed what is wrong with a file."""
-        self.mailer.send(rejection_mail(error.subject, error.faults, error.total, rejected_uri), "rejected")
+    def mail_rejection(self, error: RejectedError, rejected_uri: str, suites: Sequence[str]) -> None:
+        """Tell everybody who subscribed what is wrong with a file, and which suites are not evaluated because of it."""
+        mail = rejection_mail(error.subject, error.faults, error.total, rejected_uri, suites)
+        self.mailer.send(mail, "rejected")

@@ -70,7 +70,7 @@ class Refusals:
                 },
             ),
         )
-        self.announcer.mail_rejection(error, uri)
+        self.announcer.mail_rejection(error, uri, data["suites"])
 
 
 def _told(fault: Fault) -> dict[str, Any]:

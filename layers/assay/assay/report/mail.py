@@ -15,6 +15,7 @@ from assay.decision.explanation import interval, points
 WIDTH = 78
 MAX_SUBJECT = 99
 MAX_FAULTS = 20
+MAX_SUITES = 20
 _WORDS: dict[Verdict, str] = {
     "better": "better than the next",
     "equivalent": "equivalent to the next",
@@ -83,14 +84,17 @@ def completion_mail(
     return Mail(subject=_subject(f"Assay: {comparison.suite}: {headline}"), text=_body(parts))
 
 
-def rejection_mail(subject_key: str, faults: Sequence[Fault], total: int, rejected_uri: str) -> Mail:
+def rejection_mail(
+    subject_key: str, faults: Sequence[Fault], total: int, rejected_uri: str, suites: Sequence[str] = ()
+) -> Mail:
     """What is wrong with a file that was dropped.
 
     Args:
         subject_key: the file's key.
         faults: the first faults, or all.
         total: how many there are.
-        rejected_uri: where all of them are listed.
+        rejected_uri: where `faults` are listed.
+        suites: which are not evaluated because of it, where that is known. Others may be, by the same drop.
     """
     count = f"{total:,} fault{'' if total == 1 else 's'}"
     shown = [fault.cut() for fault in faults[:MAX_FAULTS]]
@@ -98,12 +102,19 @@ def rejection_mail(subject_key: str, faults: Sequence[Fault], total: int, reject
     if total > len(shown):
         listed += f"\n  ... and {total - len(shown):,} more"
     parts = [
-        _wrap(f"{subject_key} was refused: it has {count}. Nothing was started, and nothing was changed."),
+        _wrap(f"{subject_key} was refused: it has {count}. {_not_started(suites)}"),
         listed,
-        _links(("All faults", rejected_uri)),
+        _links(("All faults" if total <= len(faults) else f"The first {len(faults):,} faults", rejected_uri)),
         _wrap(_REQUEST_AGAIN if "/rejected/requests/" in rejected_uri else _UPLOAD_AGAIN),
     ]
     return Mail(subject=_subject(f"Assay: refused {subject_key}: {count}"), text=_body(parts))
+
+
+def _not_started(suites: Sequence[str]) -> str:
+    if not suites:
+        return "Nothing was started for it."
+    more = f" and {len(suites) - MAX_SUITES:,} more" if len(suites) > MAX_SUITES else ""
+    return f"Because of it, no evaluation was started of: {', '.join(suites[:MAX_SUITES])}{more}."
 
 
 def _ranking(comparison: Comparison) -> str:
