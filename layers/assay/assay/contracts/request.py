@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
@@ -24,10 +25,21 @@ _SOURCES = ("endpoint_name", "model_package_arn", "model_data")
 _KEPT = ("name", "evaluation_config", "register_config")
 
 
+# As the schema of the event says it.
+_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+
+
 def _that_prints(text: str) -> str:
-    if not text.isprintable():
-        raise ValueError(f"must be printable characters, found {text!r}")
+    if _UNPRINTABLE.search(text):
+        raise ValueError(f"must be printable, without control characters and line breaks, found {text[:80]!r}")
     return text
+
+
+def _nulls(section: type[Section], raw: dict[str, Any]) -> Iterator[Broken]:
+    """What the schema says of null: it is no value. A key that asks for nothing is left out."""
+    for name, field in section.model_fields.items():
+        if not field.is_required() and name in raw and raw[name] is None:
+            yield (name,), "must not be null; leave the key out"
 
 
 class OverrideSection(Section):
@@ -49,6 +61,7 @@ class OverrideSection(Section):
 
     @classmethod
     def broken_rules(cls, raw: dict[str, Any]) -> Iterator[Broken]:
+        yield from _nulls(cls, raw)
         given = [name for name in _SOURCES if raw.get(name) is not None]
         if len(given) != 1:
             found = " and ".join(f"`{name}`" for name in given) or "none"
@@ -78,6 +91,7 @@ class RequestSection(Section):
 
     @classmethod
     def broken_rules(cls, raw: dict[str, Any]) -> Iterator[Broken]:
+        yield from _nulls(cls, raw)
         given = [name for name in ("suite", "config") if raw.get(name) is not None]
         if len(given) != 1:
             yield (), f"either `suite` or `config` must be given, found {'both' if given else 'none'}"
