@@ -186,6 +186,26 @@ def test_a_registered_package_is_announced_and_nobody_is_mailed_twice(stack: Sta
     assert stack.mails() == []
 
 
+def test_what_the_request_sent_along_comes_back_when_its_winner_is_registered_and_decided_about(stack: Stack) -> None:
+    stack.machines.client("dynamodb").update_item(
+        TableName="announced",
+        Key={"pk": {"S": f"EVALUATION#{ID}"}, "sk": {"S": "STATE"}},
+        UpdateExpression="SET correlation_id = :id",
+        ExpressionAttributeValues={":id": {"S": "build 17"}},
+    )
+    stack.tell()
+    stack.tell(decided("Approved"), approved=(ARN,))
+    stack.tell(decided("Rejected", at="2026-11-25T08:00:00.000Z"))
+    told = {event["detail-type"]: event["detail"]["correlation_id"] for event in stack.events()}
+    assert told == dict.fromkeys(("ModelRegistered", "ModelApproved", "ModelRejected"), "build 17")
+
+
+def test_a_winner_that_nobody_requested_is_told_without_a_correlation_id(stack: Stack) -> None:
+    stack.tell()
+    stack.tell(decided("Approved"), approved=(ARN,))
+    assert [event["detail"]["correlation_id"] for event in stack.events()] == [None, None]
+
+
 APPROVED_MAIL = f"""\
 good, version 3 of sums, was approved.
 
