@@ -395,6 +395,24 @@ def test_nothing_of_the_stack_may_approve_but_the_page_that_somebody_turned_on()
     assert TEMPLATE["Parameters"]["ApprovalLinks"]["Default"] == "off"
 
 
+def test_the_steps_may_read_the_tags_of_a_training_job_as_the_sdk_does_when_it_deploys_a_tuned_model() -> None:
+    [steps] = [found for name, found in statements() if name == "PipelineRole" and found.get("Sid") == "RunSteps"]
+    assert steps["Resource"]["Fn::Sub"].endswith(":training-job/pipelines-*")
+    assert {"sagemaker:DescribeTrainingJob", "sagemaker:ListTags"} <= set(steps["Action"])
+
+
+def test_no_function_needs_more_memory_than_a_new_account_allows() -> None:
+    assert max(properties.get("MemorySize", 512) for properties in FUNCTIONS.values()) == 3008
+
+
+def test_an_account_without_spare_concurrency_can_reserve_none() -> None:
+    reserved = FUNCTIONS["DecideApprovalFunction"]["ReservedConcurrentExecutions"]
+    assert reserved == {"Fn::If": ["HasApprovalConcurrency", {"Ref": "ApprovalConcurrency"}, {"Ref": "AWS::NoValue"}]}
+    assert TEMPLATE["Conditions"]["HasApprovalConcurrency"] == {
+        "Fn::Not": [{"Fn::Equals": [{"Ref": "ApprovalConcurrency"}, 0]}]
+    }
+
+
 def test_the_bucket_and_scheduler_may_be_asked_what_starting_asks_them() -> None:
     policies = FUNCTIONS["StartEvaluationFunction"]["Policies"]
     allowed = {action for policy in policies for item in policy["Statement"] for action in listed(item["Action"])}
