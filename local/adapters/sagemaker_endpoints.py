@@ -76,6 +76,12 @@ def instance_types(shape_name: str = "ProductionVariantInstanceType") -> frozens
     return frozenset(shape.enum)
 
 
+def in_lower_case(arn: str) -> str:
+    """The ARN as SageMaker writes it: MyEndpoint is `…:endpoint/myendpoint` (its sample events in the user guide)."""
+    kind, _, name = arn.rpartition("/")
+    return f"{kind}/{name.lower()}"
+
+
 def _validate_instance_type(_: Any, instance_type: str) -> None:
     if instance_type not in instance_types():
         raise invalid(
@@ -219,6 +225,7 @@ class Endpoints:
                 containers=request.get("Containers"),
                 tags=request.get("Tags"),
             )
+            model.arn = in_lower_case(model.arn)
             model.enable_network_isolation = request.get("EnableNetworkIsolation", False)
         return {"ModelArn": model.arn}
 
@@ -259,8 +266,8 @@ class Endpoints:
                 tags=request.get("Tags"),
                 kms_key_id=request.get("KmsKeyId"),
             )
-            # moto keeps a tuple here, which the tagging API then hands out.
-            config.arn = config.endpoint_config_arn
+            # moto keeps a tuple in `arn`, which the tagging API then hands out.
+            config.arn = config.endpoint_config_arn = in_lower_case(config.endpoint_config_arn)
         return {"EndpointConfigArn": config.endpoint_config_arn}
 
     def create(self, request: Request) -> dict[str, Any]:
@@ -282,6 +289,7 @@ class Endpoints:
                 data_capture_config=config.data_capture_config,
                 tags=request.get("Tags"),
             )
+            endpoint.arn = in_lower_case(endpoint.arn)
             endpoint.endpoint_status = "Creating"
             # What an endpoint shows of its variants says neither; its configuration may be gone before it.
             (variant,) = config.production_variants

@@ -50,6 +50,9 @@ class Tags:
         kind, _, name = arn.rpartition(":")[2].partition("/")
         if kind == "model-package":
             found = state.model_packages.get(arn)
+        elif kind in ("model", "endpoint", "endpoint-config"):
+            # Their ARNs have the name in lower case.
+            found = next((item for item in list(getattr(state, _HOLDERS[kind]).values()) if item.arn == arn), None)
         elif kind in _HOLDERS:
             found = getattr(state, _HOLDERS[kind]).get(name)
         else:

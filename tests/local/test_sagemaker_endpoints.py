@@ -166,6 +166,27 @@ def test_tags_can_be_added_replaced_listed_and_removed(running: Running, endpoin
         sagemaker.list_tags(ResourceArn=f"{arn}-not-there")
 
 
+def test_an_arn_has_the_name_in_lower_case_and_the_calls_take_it_in_its_own(running: Running) -> None:
+    create(running, "Upper-Case", None)
+    settled(running, "Upper-Case")
+    sagemaker = running.aws("sagemaker")
+    arns = {
+        "endpoint": sagemaker.describe_endpoint(EndpointName="Upper-Case")["EndpointArn"],
+        "endpoint-config": sagemaker.describe_endpoint_config(EndpointConfigName="Upper-Case")["EndpointConfigArn"],
+        "model": sagemaker.describe_model(ModelName="Upper-Case")["ModelArn"],
+    }
+    for kind, arn in arns.items():
+        assert arn.endswith(f":{kind}/upper-case")
+        sagemaker.add_tags(ResourceArn=arn, Tags=[{"Key": "assay:owner", "Value": "upper"}])
+        assert {"Key": "assay:owner", "Value": "upper"} in sagemaker.list_tags(ResourceArn=arn)["Tags"]
+    found = running.aws("resourcegroupstaggingapi").get_resources(
+        TagFilters=[{"Key": "assay:owner", "Values": ["upper"]}],
+        ResourceTypeFilters=[f"sagemaker:{kind}" for kind in arns],
+    )
+    assert {item["ResourceARN"] for item in found["ResourceTagMappingList"]} == set(arns.values())
+    sagemaker.delete_endpoint(EndpointName="Upper-Case")
+
+
 @pytest.mark.parametrize(
     ("model", "reason"),
     [("broken-model", "exited with code 1: FileNotFoundError"), (None, "is not one of the local JumpStart models")],

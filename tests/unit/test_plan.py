@@ -43,6 +43,13 @@ def test_an_endpoint_without_a_name_gets_one_of_its_own_for_each_evaluation() ->
     assert all(len(name) <= 63 and name.replace("-", "").isalnum() for name in names)
 
 
+def test_a_generated_name_is_what_its_arn_says_in_lower_case() -> None:
+    suite = config({"name": "SmolLM2"}, {"name": "smollm2"})
+    names = {endpoint_name(suite, model, "a" * 32) for model in suite.models}
+    assert len(names) == 2
+    assert all(name == name.lower() for name in names)
+
+
 def test_an_endpoint_keeps_the_name_that_the_config_gives() -> None:
     suite = config({"name": "a", "endpoint_name": "mine"})
     assert endpoint_name(suite, suite.models[0], "0" * 32) == "mine"

@@ -53,14 +53,17 @@ class Sharing:
     leaving: set[str] = field(default_factory=set)
 
     def join(self, name: str, evaluation_id: str) -> bool:
+        name = name.lower()
         if name not in self.leaving:
             self.users.setdefault(name, set()).add(evaluation_id)
         return name not in self.leaving
 
     def create(self, name: str, evaluation_id: str) -> bool:
+        name = name.lower()
         return self.creators.setdefault(name, evaluation_id) == evaluation_id
 
     def leave(self, name: str, evaluation_id: str) -> bool:
+        name = name.lower()
         self.users.setdefault(name, set()).discard(evaluation_id)
         if self.creators.get(name) == evaluation_id:
             del self.creators[name]
@@ -69,11 +72,13 @@ class Sharing:
         return not self.users[name]
 
     def forget(self, name: str) -> None:
+        name = name.lower()
         if not self.users.get(name):
             self.users.pop(name, None)
             self.leaving.discard(name)
 
     def of(self, name: str) -> frozenset[str] | None:
+        name = name.lower()
         return frozenset(self.users[name]) if name in self.users else None
 
 
@@ -313,6 +318,13 @@ def test_an_endpoint_that_the_config_keeps_stays_and_the_others_do_not(world: Wo
     assert {item.name for item in world.things} == {kept}
 
 
+def test_a_kept_endpoint_is_known_by_the_name_in_its_arn_which_is_in_lower_case(world: World) -> None:
+    world.configs[ID] = config({"name": "kept", "endpoint_name": "Support-Bot", "cleanup_endpoint": False})
+    world.left("support-bot")
+    world.evaluation(status="completed", concluded_at=ago(days=1))
+    assert world.reconcile() == Reconciled()
+
+
 def test_a_failed_evaluation_keeps_nothing(world: World) -> None:
     suite = config({"name": "kept", "cleanup_endpoint": False})
     world.configs[ID] = suite
@@ -360,6 +372,17 @@ def test_an_endpoint_that_a_running_evaluation_shares_stays_until_that_has_ended
     assert len(world.reconcile().deleted) == 3
     assert world.sharing.of("shared") is None
     assert world.sharing.join("shared", "a" * 32)
+
+
+def test_a_shared_endpoint_is_known_by_the_name_in_its_arn_which_is_in_lower_case(world: World) -> None:
+    other = "f" * 32
+    world.left("shared")
+    world.sharing.join("Shared", other)
+    world.evaluation(status="failed", concluded_at=ago(days=1))
+    world.states[other] = EvaluationState(
+        other, "sums", "drops", "started", "arn:2", ago(hours=1), concluded_by="arn:c"
+    )
+    assert world.reconcile() == Reconciled()
 
 
 def test_an_endpoint_that_cannot_be_deleted_is_told_and_the_others_go(world: World) -> None:

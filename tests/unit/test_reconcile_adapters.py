@@ -13,6 +13,7 @@ from botocore.exceptions import ClientError
 from moto import mock_aws
 
 from assay.aws.conclusions import Conclusions
+from assay.aws.endpoints import Endpoints
 from assay.aws.evaluations import Evaluations
 from assay.aws.executions import PipelineExecutions
 from assay.aws.owned import OwnedResources
@@ -165,6 +166,14 @@ def test_what_has_the_tag_is_found_with_its_kind_and_evaluation() -> None:
     ]
     [(_, request)] = client.asked
     assert request["TagFilters"] == [{"Key": "assay:owner", "Values": ["assay"]}]
+
+
+def test_what_is_deleted_has_the_name_of_its_tag_since_an_arn_has_it_in_lower_case() -> None:
+    tags = Endpoints("assay", Pages({})).tags(ID, "suite", "some-model:1.0.0", "Support-Bot")
+    arns = [f"arn:aws:sagemaker:eu-west-1:123456789012:endpoint/{name}" for name in ("support-bot", "another")]
+    pages = [{"ResourceTagMappingList": [{"ResourceARN": arn, "Tags": tags} for arn in arns]}]
+    resources = OwnedResources("assay", sagemaker=Pages({}), tagging=Pages({"get_resources": pages}))
+    assert [item.name for item in resources.owned()] == ["Support-Bot", "another"]
 
 
 @pytest.mark.parametrize("kind", ["endpoint", "endpoint-config", "model"])

@@ -168,6 +168,17 @@ def test_only_the_last_user_deletes_and_whoever_comes_later_begins_anew(users: A
     assert users.join(NAME, MINE)
 
 
+def test_names_that_differ_by_case_are_one_endpoint(users: Any) -> None:
+    assert users.join("Support-Bot", MINE)
+    assert users.create("Support-Bot", MINE)
+    assert not users.create("support-bot", OTHER)
+    assert users.of("support-bot") == {MINE}
+    assert users.leave("support-bot", MINE)
+    assert not users.join("Support-Bot", OTHER)
+    users.forget("support-bot")
+    assert users.of("Support-Bot") is None
+
+
 def test_leaving_twice_is_no_fault(users: Any) -> None:
     users.join(NAME, MINE)
     users.join(NAME, OTHER)

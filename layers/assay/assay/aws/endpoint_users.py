@@ -1,9 +1,9 @@
 """Which evaluations use an endpoint that a config gave a name, so that the last one of them deletes it, and no other.
 
-One item an endpoint in the table of evaluations: pk `ENDPOINT#<name>`, sk `USERS`, `users` (evaluation ids), `creator`
-(the evaluation that creates it), `leaving` (the one that deletes it). Each step is one conditional write: nobody joins
-what is being deleted, and nobody deletes what somebody has joined. An evaluation that died is still written here; the
-reconciler lets those leave that have ended.
+One item an endpoint in the table of evaluations: pk `ENDPOINT#<name in lower case>`, sk `USERS`, `users` (evaluation
+ids), `creator` (the evaluation that creates it), `leaving` (the one that deletes it). Each step is one conditional
+write: nobody joins what is being deleted, and nobody deletes what somebody has joined. An evaluation that died is still
+written here; the reconciler lets those leave that have ended.
 """
 
 from __future__ import annotations
@@ -100,4 +100,5 @@ class EndpointUsers:
 
 
 def _key(name: str) -> dict[str, dict[str, str]]:
-    return {"pk": {"S": f"ENDPOINT#{name}"}, "sk": {"S": "USERS"}}
+    # SageMaker tells no two endpoints apart by case, and its ARNs have names in lower case.
+    return {"pk": {"S": f"ENDPOINT#{name.lower()}"}, "sk": {"S": "USERS"}}

@@ -19,6 +19,8 @@ OWNER_TAG = "assay:owner"
 EVALUATION_TAG = "assay:evaluation"
 SUITE_TAG = "assay:suite"
 MODEL_TAG = "assay:model"
+# ARNs have names in lower case; the name in its own case is what an API call takes.
+NAME_TAG = "assay:name"
 # The SageMaker SDK's own tags on what it deploys from JumpStart.
 JUMPSTART_TAG = "sagemaker-sdk:jumpstart-model"
 
@@ -57,11 +59,18 @@ class Endpoints:
         self._sleep = sleep
         self._clock = clock
 
-    def tags(self, evaluation_id: str, suite: str, model: str = "") -> list[dict[str, str]]:
-        """Tags for whatever an evaluation creates; `model` says which model an endpoint serves, and its version."""
+    def tags(self, evaluation_id: str, suite: str, model: str = "", name: str = "") -> list[dict[str, str]]:
+        """Tags for whatever an evaluation creates.
+
+        Args:
+            model: which model an endpoint serves, and its version.
+            name: the endpoint's, which its configuration and its model have too.
+        """
         values = {OWNER_TAG: self._owner, EVALUATION_TAG: evaluation_id, SUITE_TAG: suite}
         if model:
             values[MODEL_TAG] = model
+        if name:
+            values[NAME_TAG] = name
         return [{"Key": key, "Value": value} for key, value in values.items()]
 
     def status(self, name: str) -> str | None:

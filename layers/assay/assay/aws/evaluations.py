@@ -6,7 +6,7 @@ EVALUATION#<id>         STATE           suite, bucket, status (requested, starte
                                         concluded_at, comparison_uri, report_uri, winner, model_package_arn, reason;
                                         correlation_id where a request gave one; from the reconciler: given_reason,
                                         why it will fail
-ENDPOINT#<name>         USERS           users, creator, leaving: see `assay.aws.endpoint_users`
+ENDPOINT#<name, lower>  USERS           users, creator, leaving: see `assay.aws.endpoint_users`
 LOCK#<suite>            LOCK            holder, expires_at (epoch seconds; the table's time to live)
 
 The index `evaluations-by-status` finds evaluations by status, the oldest request first.

@@ -9,7 +9,7 @@ from typing import Any
 import boto3
 from botocore.exceptions import ClientError
 
-from assay.aws.endpoints import EVALUATION_TAG, OWNER_TAG, is_absent
+from assay.aws.endpoints import EVALUATION_TAG, NAME_TAG, OWNER_TAG, is_absent
 from assay.aws.faults import transient_faults
 from assay.contracts.errors import TransientError
 from assay.contracts.reconciliation import Owned
@@ -46,6 +46,9 @@ class OwnedResources:
                 for item in page["ResourceTagMappingList"]:
                     tags = {tag["Key"]: tag["Value"] for tag in item["Tags"]}
                     kind, _, name = str(item["ResourceARN"]).rpartition(":")[2].partition("/")
+                    # SageMaker writes names into ARNs in lower case.
+                    if tags.get(NAME_TAG, "").lower() == name.lower():
+                        name = tags[NAME_TAG]
                     yield Owned(kind, name, item["ResourceARN"], tags.get(EVALUATION_TAG, ""))
 
     @transient_faults()

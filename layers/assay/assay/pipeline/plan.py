@@ -139,11 +139,12 @@ def endpoint_name(config: SuiteConfig, model: ModelSection, evaluation_id: str) 
     """The endpoint's name in SageMaker, at most 63 characters: the config's own, or one that no other run can meet.
 
     Nor can another model of the run: the readable part may be cut or alike, and two models that met would be asked
-    through one endpoint, the second one's responses coming from the first.
+    through one endpoint, the second one's responses coming from the first. A generated name is in lower case, as ARNs
+    have it.
     """
     if model.endpoint_name is not None:
         return model.endpoint_name
-    stem = re.sub(r"[^A-Za-z0-9]+", "-", f"{config.suite}-{model.endpoint_group}")[:41].strip("-")
+    stem = re.sub(r"[^A-Za-z0-9]+", "-", f"{config.suite}-{model.endpoint_group}")[:41].strip("-").lower()
     return f"{stem}-{hashlib.sha256(model.endpoint_group.encode()).hexdigest()[:8]}-{evaluation_id[:12]}"
 
 

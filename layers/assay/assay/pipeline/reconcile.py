@@ -193,7 +193,7 @@ class Reconciler:
             created = self.resources.created_at(resource)
             if created is None or not self._older(created, grace.unknown):
                 return
-        elif "*" in names or resource.name in names:
+        elif "*" in names or resource.name.lower() in names:
             return
         users = self.users.of(resource.name)
         if users is not None and not self._left_by_all(resource, users):
@@ -211,7 +211,10 @@ class Reconciler:
         return all([self.users.leave(resource.name, user) for user in [*users, resource.evaluation_id]][-1:])
 
     def _kept(self, evaluation_id: str, grace: Grace) -> frozenset[str] | None:
-        """Names that an evaluation keeps: `*` is all of them; None for an evaluation that nobody knows."""
+        """Names that an evaluation keeps, in lower case, as SageMaker tells none apart by case.
+
+        `*` is all of them; None for an evaluation that nobody knows.
+        """
         state = self.log.get(evaluation_id) if evaluation_id else None
         if state is None:
             return None
@@ -230,7 +233,7 @@ class Reconciler:
             else:
                 keeps = endpoint.keep
             if keeps:
-                kept.add(endpoint_name(config, endpoint.section, state.evaluation_id))
+                kept.add(endpoint_name(config, endpoint.section, state.evaluation_id).lower())
         return frozenset(kept)
 
     def _older(self, moment: datetime, seconds: float) -> bool:

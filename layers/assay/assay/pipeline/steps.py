@@ -214,7 +214,7 @@ def deploy(
         identity = _identity(model, training_job)
         if _must_create(endpoints, name, model, identity, paths.evaluation_id, config.limits.deploy_seconds):
             deployed["created"], started = True, time.monotonic()
-            tags = endpoints.tags(paths.evaluation_id, config.suite, identity)
+            tags = endpoints.tags(paths.evaluation_id, config.suite, identity, name)
             creation = Creation(name, paths.evaluation_id, tags, role_arn, training_job)
             deployed["model_version"] = _bring_up(endpoints, creation, model, config.limits.deploy_seconds)
         else:
