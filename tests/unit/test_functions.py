@@ -275,7 +275,8 @@ def test_a_winner_behind_somebody_elses_endpoint_is_only_referred_to(evaluation:
     assert (properties["deployable"], properties["endpoint_name"]) == ("False", "theirs-too")
 
 
-def test_an_artefact_that_may_not_be_registered_costs_no_registration(evaluation: Storage) -> None:
+@pytest.mark.parametrize("code", ["ValidationException", "AccessDenied", "AccessDeniedException"])
+def test_an_artefact_that_may_not_be_registered_costs_no_registration(evaluation: Storage, code: str) -> None:
     sent: list[dict[str, Any]] = []
 
     class Picky:
@@ -285,7 +286,7 @@ def test_an_artefact_that_may_not_be_registered_costs_no_registration(evaluation
         def create_model_package(self, **request: Any) -> Any:
             sent.append(request)
             if "InferenceSpecification" in request:
-                raise refused("ValidationException", "Could not access model data")
+                raise refused(code, "Could not access model data")
             return {"ModelPackageArn": "arn:package"}
 
     item = _replaced(described(evaluation), served=SERVED)

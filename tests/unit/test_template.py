@@ -422,6 +422,35 @@ def test_the_bucket_and_scheduler_may_be_asked_what_starting_asks_them() -> None
     assert calls | {"s3:ListBucketVersions"} <= allowed
 
 
+def test_the_registry_may_look_at_what_a_package_is_deployed_from() -> None:
+    policies = FUNCTIONS["RegisterModelFunction"]["Policies"]
+    found = {item["Sid"]: item for policy in policies for item in policy["Statement"]}
+    assert found["ResolveImages"]["Action"] == ["ecr:BatchGetImage", "ecr:DescribeImages"]
+    artefacts = json.dumps(found["CheckArtefacts"]["Resource"])
+    assert all(part in artefacts for part in ("/models/*", "/pipelines/*", "jumpstart-cache-prod-"))
+
+
+def test_what_is_created_needs_the_owners_tag_and_what_it_refers_to_no_tag_that_iam_may_not_know_yet() -> None:
+    untagged = {
+        (action, resource["Fn::Sub"].rpartition(":")[2])
+        for name, found in statements()
+        if name == "PipelineRole" and "Condition" not in found
+        for action in listed(found["Action"])
+        if action.startswith("sagemaker:Create") and action != "sagemaker:CreateTrainingJob"
+        for resource in listed(found["Resource"])
+    }
+    assert untagged == {
+        ("sagemaker:CreateEndpoint", "endpoint-config/*"),
+        ("sagemaker:CreateEndpointConfig", "model/*"),
+    }
+
+
+def test_links_are_kept_only_where_they_are_turned_on() -> None:
+    [policy] = FUNCTIONS["RenderReportFunction"]["Policies"]
+    [(condition, kept, otherwise)] = [item["Fn::If"] for item in policy["Statement"] if "Fn::If" in item]
+    assert (condition, kept["Action"], otherwise) == ("HasApprovalLinks", "dynamodb:PutItem", {"Ref": "AWS::NoValue"})
+
+
 def test_nobody_may_delete_an_endpoint_that_assay_did_not_create() -> None:
     deleting = [
         statement

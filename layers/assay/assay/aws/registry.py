@@ -24,6 +24,7 @@ OWNER_PROPERTY = "owner"
 LONGEST_DESCRIPTION = 1024
 # Providers whose models Assay deploys itself, so that it knows what they are made of.
 DEPLOYABLE = ("jumpstart", "huggingface")
+_NOT_THIS_SPECIFICATION = {"ValidationException", "AccessDenied", "AccessDeniedException"}
 
 
 @dataclass(frozen=True)
@@ -180,8 +181,9 @@ class ModelRegistry:
             specification = inference_specification(item.served)
             return self._created(item, {"InferenceSpecification": specification}, item.properties, item.evaluation_id)
         except ClientError as error:
-            # An image or an artefact that may be served need not be one that may be registered.
-            if code_of(error) != "ValidationException":
+            # An image or an artefact that may be served need not be one that may be registered, nor one that this
+            # function may look at, as SageMaker does in its name.
+            if code_of(error) not in _NOT_THIS_SPECIFICATION:
                 raise
             told = {"deployable": "False", "not_deployable_because": metadata_value(error)}
             token = f"{item.evaluation_id}-ref"
