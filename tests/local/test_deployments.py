@@ -68,7 +68,7 @@ def quota(running: Running, **instances: int) -> None:
 def bring_up(name: str, deployment: dict[str, Any], **keys: Any) -> tuple[Endpoints, str]:
     raw = {"name": "m", "provider": "jumpstart", "model_id": NEAREST, "deployment_config": deployment, **keys}
     endpoints = Endpoints("assay")
-    creation = Creation(name, EVALUATION, endpoints.tags(EVALUATION, "suite"), ROLE, None)
+    creation = Creation(name, EVALUATION, "assay-test-drops", endpoints.tags(EVALUATION, "suite"), ROLE, None)
     return endpoints, _bring_up(endpoints, creation, ModelSection.model_validate(raw), 240)
 
 

@@ -174,7 +174,7 @@ def test_what_the_job_made_is_what_is_deployed_under_the_endpoints_name(sagemake
     job = sagemaker_backends[DEFAULT_ACCOUNT_ID][REGION].training_jobs[JOB]
     job.output_data_config["KmsKeyId"] = ""
     version = jumpstart.create_endpoint(
-        tuned, endpoint_name="tuned-live", role_arn=ROLE, tags=TAGS, training_job=JOB, session=session()
+        tuned, endpoint_name="tuned-live", role_arn=ROLE, bucket="drops", tags=TAGS, training_job=JOB, session=session()
     )
     assert version == "1.0.0"
     described = sagemaker.describe_model(ModelName="tuned-live")
@@ -275,7 +275,7 @@ def test_an_endpoint_of_somebody_else_is_not_taken_for_the_tuned_model(sagemaker
     put("train/train.jsonl", CHATS)
     uri = evaluation(MODEL_ID, endpoint_name="theirs")
     jumpstart.create_endpoint(
-        model(), endpoint_name="theirs", role_arn=ROLE, tags=[{"Key": "team", "Value": "x"}], session=session()
+        model(), endpoint_name="theirs", role_arn=ROLE, bucket="drops", tags=[{"Key": "team", "Value": "x"}]
     )
     finetuned = steps.finetune(uri, "tuned", "assay", ROLE, {"records": 1})
     assert finetuned["failure"] is None

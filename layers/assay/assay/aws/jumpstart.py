@@ -148,6 +148,7 @@ def create_endpoint(
     *,
     endpoint_name: str,
     role_arn: str,
+    bucket: str,
     tags: list[dict[str, str]],
     training_job: str | None = None,
     session: Any = None,
@@ -155,6 +156,7 @@ def create_endpoint(
     """Start creating model, endpoint configuration and endpoint, all under the endpoint's name. Does not wait.
 
     Args:
+        bucket: where the SDK lays a model's code, below `pipelines/`, for a model that has no prepacked artefact.
         training_job: the job that tuned the model; what it made is deployed. `model_version` is then the one that
             `train` gave.
 
@@ -167,6 +169,8 @@ def create_endpoint(
     from sagemaker.jumpstart.model import JumpStartModel
     from sagemaker.session import Session
 
+    # Without a bucket the SDK takes the account's default one, and creates it.
+    session = session or Session(default_bucket=bucket, default_bucket_prefix="pipelines")
     if model.model_id is None or model.deployment_config is None:
         raise ValueError(f"model {model.name!r} names no JumpStart model")
     if training_job is not None:
@@ -178,7 +182,7 @@ def create_endpoint(
         instance_type=next(iter(model.deployment_config.instance_types), None),
         role=role_arn,
         name=endpoint_name,
-        sagemaker_session=session or Session(),
+        sagemaker_session=session,
     )
     jumpstart.deploy(
         endpoint_name=endpoint_name,
@@ -195,7 +199,6 @@ def _deploy_tuned(
     model: ModelSection, training_job: str, endpoint_name: str, role_arn: str, tags: list[dict[str, str]], session: Any
 ) -> str:
     from sagemaker.jumpstart.estimator import JumpStartEstimator
-    from sagemaker.session import Session
 
     if model.deployment_config is None:
         raise ValueError(f"model {model.name!r} has no `deployment_config`")
@@ -203,7 +206,7 @@ def _deploy_tuned(
         training_job,
         model_id=model.model_id,
         model_version=model.model_version,
-        sagemaker_session=session or Session(),
+        sagemaker_session=session,
     )
     estimator.deploy(
         endpoint_name=endpoint_name,

@@ -215,7 +215,7 @@ def deploy(
         if _must_create(endpoints, name, model, identity, paths.evaluation_id, config.limits.deploy_seconds):
             deployed["created"], started = True, time.monotonic()
             tags = endpoints.tags(paths.evaluation_id, config.suite, identity, name)
-            creation = Creation(name, paths.evaluation_id, tags, role_arn, training_job)
+            creation = Creation(name, paths.evaluation_id, paths.bucket, tags, role_arn, training_job)
             deployed["model_version"] = _bring_up(endpoints, creation, model, config.limits.deploy_seconds)
         else:
             endpoints.wait_in_service(name, config.limits.deploy_seconds)
@@ -387,6 +387,7 @@ class Creation(NamedTuple):
 
     name: str
     evaluation_id: str
+    bucket: str
     tags: list[dict[str, str]]
     role_arn: str
     training_job: str | None
@@ -449,6 +450,7 @@ def _create(creation: Creation, model: ModelSection, seconds: int) -> str:
             model,
             endpoint_name=creation.name,
             role_arn=creation.role_arn,
+            bucket=creation.bucket,
             tags=creation.tags,
             training_job=creation.training_job,
         )
