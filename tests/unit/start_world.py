@@ -166,6 +166,7 @@ class Book:
     described: dict[str, Description] = field(default_factory=dict)
     owned: set[tuple[str, str]] = field(default_factory=set)
     claimed: set[tuple[str, str]] = field(default_factory=set)
+    lapsing: set[tuple[str, str]] = field(default_factory=set)
 
     def note_reader(self, catalog_key: str, config: ObjectVersion) -> None:
         self.reading.setdefault(catalog_key, {})[config.key] = Reader(config.key, config.version_id)
@@ -188,6 +189,9 @@ class Book:
         self.owned.add((config.key, suite))
         self.described[suite] = Description(config.key, config.version_id)
 
+    def own(self, suite: str, config_key: str) -> None:
+        self.owned.add((config_key, suite))
+
     def forget(self, suite: str, config_key: str) -> None:
         known = self.described.get(suite)
         if known is not None and known.config_key == config_key:
@@ -196,12 +200,13 @@ class Book:
 
     def claim(self, suite: str, config_key: str) -> None:
         self.claimed.add((suite, config_key))
+        self.lapsing.discard((suite, config_key))
 
     def claims(self, suite: str) -> list[str]:
         return sorted(key for name, key in self.claimed if name == suite)
 
-    def drop_claim(self, suite: str, config_key: str) -> None:
-        self.claimed.discard((suite, config_key))
+    def let_claim_expire(self, suite: str, config_key: str) -> None:
+        self.lapsing.add((suite, config_key))
 
 
 @dataclass

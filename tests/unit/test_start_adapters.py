@@ -21,7 +21,7 @@ from urllib3 import HTTPResponse
 from assay.aws.model_packages import ModelPackages
 from assay.aws.schedules import Schedules
 from assay.aws.storage import Storage
-from assay.aws.suites import READER_EXPIRES_SECONDS, SuiteTable
+from assay.aws.suites import EXPIRES_SECONDS, SuiteTable
 from assay.contracts.errors import ModelPackageRefusedError, ScheduleRefusedError, TransientError
 from assay.contracts.evaluation import DatedVersion, ObjectVersion
 from assay.contracts.events import DueEvent, StartEvent
@@ -213,16 +213,20 @@ def test_an_object_from_before_versions_were_kept_has_no_version_id() -> None:
 # ---- the table of suites
 
 
-@pytest.fixture(params=["memory", "moto"])
-def book(request: pytest.FixtureRequest, aws: None) -> SuiteBook:
-    if request.param == "memory":
-        return Book()
+def create_table() -> None:
     boto3.client("dynamodb").create_table(
         TableName="evaluations",
         BillingMode="PAY_PER_REQUEST",
         AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in ("pk", "sk")],
         KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
     )
+
+
+@pytest.fixture(params=["memory", "moto"])
+def book(request: pytest.FixtureRequest, aws: None) -> SuiteBook:
+    if request.param == "memory":
+        return Book()
+    create_table()
     return SuiteTable("evaluations", now=lambda: NOW)
 
 
@@ -257,15 +261,40 @@ def test_forgetting_leaves_a_suite_to_the_config_that_has_it(book: SuiteBook) ->
     assert book.suites_of("configs/b.yaml") == []
 
 
-def test_claims_on_a_suite_are_kept_until_they_are_dropped(book: SuiteBook) -> None:
+def test_claims_on_a_suite_are_kept_and_found_until_they_expired(book: SuiteBook) -> None:
     for key in ("configs/b.yaml", "configs/a.yaml", "configs/b.yaml"):
         book.claim("a", key)
     book.claim("c", "configs/d.yaml")
+    for _ in range(2):
+        book.let_claim_expire("a", "configs/b.yaml")
     assert book.claims("a") == ["configs/a.yaml", "configs/b.yaml"]
-    book.drop_claim("a", "configs/b.yaml")
-    book.drop_claim("a", "configs/b.yaml")
-    assert book.claims("a") == ["configs/a.yaml"]
     assert book.description("a") is None
+    assert book.suites_of("configs/a.yaml") == []
+
+
+def test_a_suite_belongs_to_a_config_before_that_describes_it(book: SuiteBook) -> None:
+    book.own("a", "configs/a.yaml")
+    assert book.suites_of("configs/a.yaml") == ["a"]
+    assert book.description("a") is None
+    book.forget("a", "configs/a.yaml")
+    assert book.suites_of("configs/a.yaml") == []
+
+
+def test_a_claim_expires_when_no_late_event_could_ask_for_it_unless_it_is_made_again(aws: None) -> None:
+    book = SuiteTable("evaluations", now=lambda: NOW)
+    create_table()
+    dynamodb = boto3.client("dynamodb")
+
+    def expires() -> list[str | None]:
+        return [item.get("expires_at", {}).get("N") for item in dynamodb.scan(TableName="evaluations")["Items"]]
+
+    book.let_claim_expire("a", "configs/a.yaml")
+    assert expires() == []
+    book.claim("a", "configs/a.yaml")
+    book.let_claim_expire("a", "configs/a.yaml")
+    assert expires() == [str(int(NOW.timestamp()) + EXPIRES_SECONDS)]
+    book.claim("a", "configs/a.yaml")
+    assert expires() == [None]
 
 
 def test_the_longest_keys_of_s3_are_kept_apart(book: SuiteBook) -> None:
@@ -304,7 +333,7 @@ def test_a_reader_expires_when_nothing_could_ask_for_it_any_more_unless_it_reads
     assert expires() is None
     [reader] = book.readers(FAQ)
     book.let_reader_expire(FAQ, reader)
-    assert expires() == str(int(NOW.timestamp()) + READER_EXPIRES_SECONDS)
+    assert expires() == str(int(NOW.timestamp()) + EXPIRES_SECONDS)
     assert book.readers(FAQ) == [reader]
     book.note_reader(FAQ, version("configs/a.yaml", noted))
     assert expires() is None
@@ -329,7 +358,8 @@ def test_a_throttled_table_of_suites_is_a_transient_error() -> None:
         lambda: table.describe("a", config),
         lambda: table.forget("a", "configs/a.yaml"),
         lambda: table.claim("a", "configs/a.yaml"),
-        lambda: table.drop_claim("a", "configs/a.yaml"),
+        lambda: table.own("a", "configs/a.yaml"),
+        lambda: table.let_claim_expire("a", "configs/a.yaml"),
     ]
     for call in calls:
         with pytest.raises(TransientError):

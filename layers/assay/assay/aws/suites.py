@@ -2,7 +2,7 @@
 
 pk                      sk                      attributes
 SUITE#<suite>           CONFIG                  config_key, config_version_id: what describes the suite
-SUITE#<suite>           CLAIM#<config key>      config_key: of a config that would describe it, and waits
+SUITE#<suite>           CLAIM#<config key>      config_key: of a config that names it; expires_at once it does not
 CONFIG#<config key>     SUITE#<suite>           suite: what the config describes, or described until lately
 CATALOG#<catalog key>   CONFIG#<config key>     config_key, config_version_id: a reader; expires_at once it is none
 """
@@ -21,7 +21,7 @@ from assay.contracts.evaluation import ObjectVersion, shortened
 from assay.contracts.suites import Description, Reader
 
 # Longer than any event is on its way: a day in EventBridge, two weeks in a queue of dead letters.
-READER_EXPIRES_SECONDS = 30 * 24 * 3600
+EXPIRES_SECONDS = 30 * 24 * 3600
 _LONGEST_PARTITION_KEY, _LONGEST_SORT_KEY = 2048, 1024
 
 
@@ -56,9 +56,8 @@ class SuiteTable:
     @transient_faults()
     def let_reader_expire(self, catalog_key: str, reader: Reader) -> None:
         """Let DynamoDB delete a reader in time, unless a newer version of its config reads the catalog again."""
-        expires = int(self._now().timestamp()) + READER_EXPIRES_SECONDS
         condition = "attribute_exists(pk) AND attribute_not_exists(expires_at) AND "
-        values: dict[str, Any] = {":expires": {"N": str(expires)}}
+        values: dict[str, Any] = {":expires": {"N": self._expiry()}}
         if reader.noted_version is None:
             condition += "attribute_not_exists(config_version_id)"
         else:
@@ -92,8 +91,13 @@ class SuiteTable:
     def describe(self, suite: str, config: ObjectVersion) -> None:
         """Write that a version of a config describes a suite, in place of what did."""
         # First the way back from the config: whatever happens in between, its deletion finds the suite.
-        self._put(f"CONFIG#{config.key}", f"SUITE#{suite}", {"suite": suite})
+        self.own(suite, config.key)
         self._put(f"SUITE#{suite}", "CONFIG", _version(config))
+
+    @transient_faults()
+    def own(self, suite: str, config_key: str) -> None:
+        """Write that a suite belongs to a config, so that its deletion finds the suite."""
+        self._put(f"CONFIG#{config_key}", f"SUITE#{suite}", {"suite": suite})
 
     @transient_faults()
     def forget(self, suite: str, config_key: str) -> None:
@@ -112,18 +116,31 @@ class SuiteTable:
 
     @transient_faults()
     def claim(self, suite: str, config_key: str) -> None:
-        """Write that a config would describe a suite if no other did."""
+        """Write that a config names a suite, which it describes, or would describe if no other did."""
         self._put(f"SUITE#{suite}", f"CLAIM#{config_key}", {"config_key": config_key})
 
     @transient_faults()
     def claims(self, suite: str) -> list[str]:
-        """The keys of the configs that wait for a suite, sorted."""
+        """The keys of the configs that name a suite, or did until lately, sorted."""
         return sorted(item["config_key"] for item in self._query(f"SUITE#{suite}", "CLAIM#"))
 
     @transient_faults()
-    def drop_claim(self, suite: str, config_key: str) -> None:
-        """Forget that a config waits for a suite."""
-        self._client.delete_item(TableName=self._table, Key=_key(f"SUITE#{suite}", f"CLAIM#{config_key}"))
+    def let_claim_expire(self, suite: str, config_key: str) -> None:
+        """Let DynamoDB delete a claim in time: its config does not name the suite any more, but late events ask."""
+        try:
+            self._client.update_item(
+                TableName=self._table,
+                Key=_key(f"SUITE#{suite}", f"CLAIM#{config_key}"),
+                UpdateExpression="SET expires_at = :expires",
+                ConditionExpression="attribute_exists(pk) AND attribute_not_exists(expires_at)",
+                ExpressionAttributeValues={":expires": {"N": self._expiry()}},
+            )
+        except ClientError as error:
+            if code_of(error) != "ConditionalCheckFailedException":
+                raise
+
+    def _expiry(self) -> str:
+        return str(int(self._now().timestamp()) + EXPIRES_SECONDS)
 
     def _put(self, pk: str, sk: str, values: dict[str, str]) -> None:
         item = _key(pk, sk) | {name: {"S": value} for name, value in values.items()}

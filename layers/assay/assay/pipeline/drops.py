@@ -83,7 +83,7 @@ class Drops:
             # refuses it: a catalog is then a time to try again, or to say again that it is refused.
             self._book.note_reader(checked.catalog_key, source)
             self.starter.check_training_data(checked)
-            self.suites.describe(checked, version)
+            version = self.suites.describe(checked, version)
         except RejectedError as error:
             outcome.refuse(next(iter(self._book.suites_of(source.key)), ""), error)
             return
@@ -93,8 +93,6 @@ class Drops:
             self._evaluate(checked, catalog.version, cause, outcome)
         if not catalogs:
             outcome.results.append(Started(outcome="waiting", suite=checked.suite))
-        if self.suites.is_described_by(checked.suite, source):
-            self._book.drop_claim(checked.suite, source.key)
 
     def _vacate(self, config_key: str, cause: ObjectVersion, outcome: _Outcome) -> None:
         """Forget the suites that a config described and does not any more, since it was deleted or names another."""
@@ -103,7 +101,7 @@ class Drops:
             self._describe_and_evaluate(version, cause, outcome)
 
         for suite in self._book.suites_of(config_key):
-            if not self.suites.holds(suite, config_key):
+            if self.suites.owner(suite) != config_key:
                 self.suites.vacate(suite, config_key, take_up)
                 outcome.results.append(Started(outcome="forgotten", suite=suite))
 
@@ -146,7 +144,12 @@ class Drops:
                 # Its own event is still to come, or it was refused. What refused it may be gone; else it is said again,
                 # since a catalog that starts nothing must not look like one that nobody reads.
                 self._describe_and_evaluate(version, cause, outcome)
-            else:
+                continue
+            try:
+                owned = self.suites.owned(checked, version)
+            except RejectedError:
+                continue  # its own event says so
+            if owned.met(catalog):
                 self._evaluate(checked, catalog.version, cause, outcome)
         if not reads_still:
             self._book.let_reader_expire(catalog.version.key, reader)
