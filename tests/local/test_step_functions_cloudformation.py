@@ -111,8 +111,8 @@ def test_a_state_machine_that_cannot_be_carried_out_is_not_made(
 
 
 def test_a_task_that_moto_would_only_pretend_to_carry_out_is_refused_at_deploy(running: Running) -> None:
-    task = {"Type": "Task", "Resource": "arn:aws:states:::aws-sdk:sagemaker:createTrainingJob", "End": True}
+    task = {"Type": "Task", "Resource": "arn:aws:states:::aws-sdk:sagemaker:createTransformJob", "End": True}
     answering = {"Type": "Task", "Resource": "arn:aws:states:::aws-sdk:sagemakerruntime:invokeEndpoint", "End": True}
-    with pytest.raises(ClientError, match="sagemaker:CreateTrainingJob is not carried out"):
+    with pytest.raises(ClientError, match="sagemaker:CreateTransformJob is not carried out"):
         _deploy(running, "pretended", {"Definition": machine({"Train": task})})
     assert _deploy(running, "answering", {"Definition": machine({"Ask": answering})})["Arn"]

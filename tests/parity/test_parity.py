@@ -230,4 +230,5 @@ def test_a_model_that_never_says_the_same_is_measured_against_itself_as_by_fmeva
         second[record.id] = SecondAnswers(
             tuple(said(record, text) for text in texts[2:5]), tuple(said(record, text) for text in texts[5:8])
         )
-    compare(both.scores["GeneralSemanticRobustness/moody"], *ours(section, pairs, second))
+    # The encoder works in single precision, and what it sums depends on the batch: the seventh digit is not the same.
+    compare(both.scores["GeneralSemanticRobustness/moody"], *ours(section, pairs, second), tolerance=1e-6)
