@@ -219,7 +219,7 @@ def _logged(work: Any) -> Any:
     def run(*arguments: Any) -> Any:
         try:
             return work(*arguments)
-        except Exception:
+        except Exception:  # raised again, into a future that nobody may ask: the log is where it is seen
             _logger.exception("background work failed", extra={"work": getattr(work, "__name__", "?")})
             raise
 

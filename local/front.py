@@ -108,5 +108,5 @@ def _run(pending: list[Callable[[], None]]) -> None:
     for work in pending:
         try:
             work()
-        except Exception:
+        except Exception:  # the reply is out already, and the work that follows is another's
             _logger.exception("work after a request failed")

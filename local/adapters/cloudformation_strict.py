@@ -84,7 +84,7 @@ def create_stack(self: Any, name: str, template: str, *positional: Any, **named:
     before = set(self.stacks)
     try:
         return _create_stack(self, name, template, *positional, **named)
-    except Exception:
+    except Exception:  # whatever a resource raises, and it goes on: what was made must not outlive the stack
         for stack_id in set(self.stacks) - before:
             _roll_back(self.stacks.pop(stack_id))
         raise
@@ -94,7 +94,7 @@ def _roll_back(stack: Any) -> None:
     for resource in reversed(stack_resources(stack)):
         try:
             resource.remove()
-        except Exception:
+        except Exception:  # one that cannot be deleted keeps no other from it, nor the first error from being told
             _logger.exception("left behind by a stack that failed", extra={"resource": resource.name})
 
 
@@ -103,7 +103,7 @@ def update_stack(self: Any, name: str, template: str, *positional: Any, **named:
     check_template(parse_template(template))
     try:
         return _update_stack(self, name, template, *positional, **named)
-    except Exception:
+    except Exception:  # whatever a resource raises, and it goes on: the status must not say that all is well
         self.get_stack(name).status = "UPDATE_FAILED"
         raise
 

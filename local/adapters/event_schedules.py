@@ -64,7 +64,7 @@ class Clock:
         while not self._cloud.stopping.wait(_TICK_SECONDS):
             try:
                 self.tick(datetime.now(UTC))
-            except Exception:
+            except Exception:  # a thread that ends would silently end every schedule with it
                 _logger.exception("schedules were not looked at")
 
     def _schedules(self) -> Iterator[tuple[str, str, Schedule, Any]]:

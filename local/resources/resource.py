@@ -128,7 +128,7 @@ class Resource:
         resource.previous, resource.properties = previous, wanted
         try:
             resource._carry_out(resource.update)
-        except Exception:
+        except Exception:  # whatever it raises, and it goes on: the next update must see that this one is still to do
             resource.properties = previous
             raise
         return resource
