@@ -14,7 +14,8 @@ import pytest
 from assay.aws.endpoints import EndpointFailedError, Endpoints
 from assay.aws.huggingface import environment
 from assay.contracts.config import ModelSection
-from assay.pipeline.steps import Creation, _bring_up
+from assay.pipeline import endpoint_lifecycle
+from assay.pipeline.endpoint_lifecycle import Creation
 from local.adapters.sagemaker_endpoints import endpoints_of
 from local.faults import FAULTS
 from local.models.payload import Parameters, Prompt
@@ -69,7 +70,7 @@ def bring_up(name: str, deployment: dict[str, Any], **keys: Any) -> tuple[Endpoi
     raw = {"name": "m", "provider": "jumpstart", "model_id": NEAREST, "deployment_config": deployment, **keys}
     endpoints = Endpoints("assay")
     creation = Creation(name, EVALUATION, "assay-test-drops", endpoints.tags(EVALUATION, "suite"), ROLE, None)
-    return endpoints, _bring_up(endpoints, creation, ModelSection.model_validate(raw), 240)
+    return endpoints, endpoint_lifecycle.bring_up(endpoints, creation, ModelSection.model_validate(raw), 240)
 
 
 def answer(running: Running, name: str, body: Any) -> Any:

@@ -21,7 +21,7 @@ from assay.contracts.results import Manifest, ModelOutcome
 from assay.decision.compare import compare
 from assay.decision.records import RecordIndex
 from assay.inference.store import read_responses
-from assay.pipeline import steps
+from assay.pipeline import step_results, steps
 from assay.pipeline.drops import Drops
 from assay.pipeline.refusals import Refusals
 from assay.pipeline.start import EvaluationStarter
@@ -73,7 +73,7 @@ def begin(storage: Storage, config: bytes = CONFIG, catalog: bytes = CATALOG, na
     return uri
 
 
-def evaluate(uri: str, config: SuiteConfig) -> dict[str, steps.Evaluated]:
+def evaluate(uri: str, config: SuiteConfig) -> dict[str, step_results.Evaluated]:
     prepared = steps.preprocess(uri)
     return {model.name: steps.evaluate(uri, model.name, prepared, None) for model in config.models}
 

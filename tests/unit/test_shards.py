@@ -21,7 +21,7 @@ from assay.contracts.results import Manifest, ModelOutcome, SourceObject
 from assay.inference.errors import ModelAnswerError
 from assay.inference.runner import Answer
 from assay.inference.store import read_responses
-from assay.pipeline import steps
+from assay.pipeline import step_results, steps
 from assay.pipeline.plan import PREPROCESS, dependencies
 
 CONFIG = b"""\
@@ -136,14 +136,14 @@ def test_a_part_that_is_asked_again_leaves_its_answers_alone(storage: Storage, m
 
 def test_what_a_part_left_without_a_response_is_asked_before_scoring(storage: Storage, model: Recorded) -> None:
     asked = [steps.ask(PATHS.root, "m", shard, 3, {"records": RECORDS}, None) for shard in (0, 2)]
-    missing: steps.Asked = {"shard": 1, "wall_seconds": None}
+    missing: step_results.Asked = {"shard": 1, "wall_seconds": None}
     evaluated = steps.evaluate(PATHS.root, "m", {"records": RECORDS}, None, asked[0], missing, asked[1])
     assert (evaluated["answered"], evaluated["failed"]) == (42, 8)
     assert set(model.asked.values()) == {1}
 
 
 def test_a_part_of_a_model_that_was_not_deployed_asks_nobody(storage: Storage, model: Recorded) -> None:
-    failed: steps.Deployed = {
+    failed: step_results.Deployed = {
         "endpoint_name": "e",
         "instance_type": None,
         "model_version": None,

@@ -13,8 +13,8 @@ from moto import mock_aws
 from assay.aws.endpoint_users import EndpointUsers
 from assay.contracts.config import ModelSection
 from assay.contracts.serving import Serving
+from assay.pipeline.endpoint_lifecycle import identity_of
 from assay.pipeline.sharing import EndpointRefusedError, is_shared, must_create, release_shared
-from assay.pipeline.steps import _identity
 from tests.unit.test_reconcile import Sharing
 
 MINE, OTHER, THIRD = "0" * 32, "1" * 32, "2" * 32
@@ -71,7 +71,7 @@ def creates(account: Account, users: Any, section: ModelSection | None = None, e
         users,
         NAME,
         wanted,
-        _identity(wanted),
+        identity_of(wanted),
         evaluation_id,
         60,
         sleep=account.sleep,

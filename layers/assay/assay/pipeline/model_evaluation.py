@@ -1,0 +1,240 @@
+"""One model asked and scored: what the steps `ask` and `evaluate` do about it. AWS is opened here, as in the steps."""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from assay.contracts.config import ModelSection, SuiteConfig
+from assay.contracts.evaluation import EvaluationPaths
+from assay.contracts.results import Failure, Manifest, ModelOutcome
+from assay.pipeline.step_results import Asked, Deployed, Prepared
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from assay.contracts.catalog import Record
+    from assay.contracts.judge_section import JudgeSection
+    from assay.inference.judge import Judge, JudgementStore
+    from assay.inference.model import Model
+    from assay.inference.runner import AskSummary
+    from assay.inference.store import PartStore
+    from assay.pipeline.judging import Judging
+    from assay.pipeline.second_asking import Ask
+    from assay.pipeline.workfiles import Workfiles
+    from assay.scoring.assets import Folders
+
+logger = logging.getLogger("assay.steps")
+
+
+def asking_of(
+    storage: Any,
+    config: SuiteConfig,
+    model: ModelSection,
+    deployed: Deployed | None,
+    manifest: Manifest,
+    prefixes: Iterable[str],
+    shards: int = 1,
+) -> Callable[[Iterable[Record], PartStore], None]:
+    """What asks the model about records and keeps the responses, with one of so many parts of its limits.
+
+    Whatever it is asked from now on has the time of one evaluation together.
+
+    Args:
+        prefixes: where responses lie that count against the budget.
+
+    Raises:
+        NotConnectedError: the model cannot be asked at all.
+    """
+    from assay.aws.providers import Connection, connect
+    from assay.contracts.prices import bundled_prices
+    from assay.inference.budget import Budget
+    from assay.inference.prompts import render_prompt
+    from assay.inference.runner import ask_all
+    from assay.inference.store import spent_usd
+    from assay.pipeline.budget import tariff_of
+
+    endpoint = None if deployed is None else deployed["endpoint_name"]
+    limits = config.limits.model_copy(update={"concurrency": math.ceil(config.limits.concurrency / shards)})
+    asked = connect(model, Connection(limits.concurrency, limits.request_seconds, endpoint))
+    template = model.evaluation_config.prompt_template
+    tariff = tariff_of(config, model, bundled_prices())
+    allotment = manifest.allotments.get(model.name)
+    budget = None
+    until = time.monotonic() + limits.evaluate_seconds
+    if tariff is not None and allotment is not None:
+        spent = sum(spent_usd(storage, prefix, tariff) for prefix in prefixes)
+        budget = Budget(allotment / shards, tariff, spent)
+
+    def ask(records: Iterable[Record], store: PartStore) -> None:
+        ask_all(
+            records,
+            model=asked,
+            prompt_of=lambda record: render_prompt(template, record),
+            store=store,
+            limits=limits,
+            tariff=tariff,
+            budget=budget,
+            until=until,
+        )
+
+    return ask
+
+
+def ask_and_score(
+    paths: EvaluationPaths,
+    storage: Any,
+    config: SuiteConfig,
+    model: ModelSection,
+    deployed: Deployed | None,
+    prepared: Prepared,
+    manifest: Manifest,
+    before: Sequence[Asked],
+) -> ModelOutcome:
+    from assay.inference.errors import NotConnectedError
+    from assay.inference.store import PartStore
+    from assay.pipeline.workfiles import Workfiles
+
+    try:
+        prefixes = (paths.responses(model.name), paths.second_answers(model.name))
+        asking = asking_of(storage, config, model, deployed, manifest, prefixes)
+    except NotConnectedError as error:
+        logger.warning("model %s cannot be asked: %s", model.name, error)
+        failure = Failure(kind="NotConnected", reason=str(error))
+        return ModelOutcome(model=model.name, status="failed", records=prepared["records"], failure=failure)
+    walls = [asked["wall_seconds"] for asked in before if asked["wall_seconds"] is not None]
+    with Workfiles(storage, paths.catalog) as files:
+        started = time.monotonic()
+        asking(files.records(), PartStore(storage, paths.responses(model.name), failures_stand=bool(before)))
+        wall_seconds = max(walls, default=0.0) + time.monotonic() - started
+
+        def again(records: Iterable[Record], prefix: str) -> None:
+            asking(records, PartStore(storage, prefix))
+
+        return _scored(paths, storage, config, model.name, files, deployed, wall_seconds, again)
+
+
+def score_given(paths: EvaluationPaths, storage: Any, config: SuiteConfig, model_name: str) -> ModelOutcome:
+    from assay.inference.given import keep_given
+    from assay.inference.store import PartStore
+    from assay.pipeline.workfiles import Workfiles
+
+    with Workfiles(storage, paths.catalog) as files:
+        keep_given(files.records(), model_name, PartStore(storage, paths.responses(model_name)))
+        return _scored(paths, storage, config, model_name, files, None, None)
+
+
+def _scored(
+    paths: EvaluationPaths,
+    storage: Any,
+    config: SuiteConfig,
+    model_name: str,
+    files: Workfiles,
+    deployed: Deployed | None,
+    wall_seconds: float | None,
+    ask: Ask | None = None,
+) -> ModelOutcome:
+    """Score the responses in the catalog's order; memory holds a batch and 24 bytes a record.
+
+    Args:
+        ask: asks the model about records, for algorithms that need second answers; None for one that is not asked.
+    """
+    from assay.inference.kept import KeptResponses
+    from assay.scoring.outcome import OutcomeTally
+    from assay.scoring.score_files import write_score_tables
+    from assay.scoring.scoring import Scoring, labels_of, needs_catalog, needs_second_answers
+
+    tally = OutcomeTally()
+    assets = _assets()
+    labels = labels_of(files.records()) if needs_catalog(config.algorithms) else ()
+
+    def tables(kept: KeptResponses, scoring: Scoring) -> Iterator[pa.Table]:
+        for pairs in kept.joined(files.records()):
+            for _, response in pairs:
+                tally.add(response)
+            more = {} if second is None else dict(second.of([record for record, _ in pairs]))
+            yield scoring.score(pairs, more if judging is None else more | judging.of(pairs))
+
+    with (
+        ExitStack() as stack,
+        KeptResponses(storage, paths.responses(model_name), files.path("responses.jsonl")) as kept,
+        Scoring(config.algorithms, assets=assets, labels=labels, records=len(kept)) as scoring,
+    ):
+        second = None
+        if ask is not None and needs_second_answers(config.algorithms):
+            from assay.pipeline.second_asking import SecondAsking
+
+            prefix = paths.second_answers(model_name)
+            second = stack.enter_context(SecondAsking(config.algorithms, storage, prefix, files.path("")))
+            second.ask(files.records, kept, ask)
+        judging = _judging(config, model_name, storage)
+        if judging is not None:
+            judging.ask(files.records, kept, partial(_ask_judge, config))
+        write_score_tables(storage, paths.scores(model_name), tables(kept, scoring))
+        dataset_scores = scoring.dataset_scores()
+    return tally.outcome(
+        model_name,
+        endpoint_name=None if deployed is None else deployed["endpoint_name"],
+        instance_type=None if deployed is None else deployed["instance_type"],
+        model_version=None if deployed is None else deployed["model_version"],
+        wall_seconds=wall_seconds,
+        dataset_scores=dataset_scores,
+        assets=assets.used(),
+        deploy_seconds=None if deployed is None else deployed.get("seconds"),
+        judge=None if judging is None else judging.use(),
+    )
+
+
+def _judging(config: SuiteConfig, model_name: str, storage: Any) -> Judging | None:
+    if config.judge is None:
+        return None
+    from assay.pipeline.judging import Judging
+
+    return Judging(config, model_name, _connected_judge(config.judge, config), storage)
+
+
+def _connected_judge(section: JudgeSection, config: SuiteConfig) -> Model:
+    from assay.aws.providers import Connection, connect
+
+    connection = Connection(section.concurrency, config.limits.request_seconds, section.endpoint_name)
+    return connect(section.model, connection)
+
+
+def _ask_judge(config: SuiteConfig, prompts: Iterable[Record], judge: Judge, store: JudgementStore) -> AskSummary:
+    from assay.contracts.prices import bundled_prices
+    from assay.inference.runner import ask_all
+    from assay.pipeline.budget import tariff_of
+
+    section = config.judge
+    if section is None:
+        raise ValueError("the config has no judge")
+    return ask_all(
+        prompts,
+        model=judge,
+        prompt_of=lambda record: record.model_input,
+        store=store,
+        limits=config.limits.model_copy(update={"concurrency": section.concurrency}),
+        tariff=tariff_of(config, section.model, bundled_prices()),
+    )
+
+
+def check_scoring(config: SuiteConfig) -> None:
+    """Fail before anything is deployed where an algorithm lacks its folder, its package or its judge."""
+    from assay.scoring.scoring import Scoring
+
+    with Scoring(config.algorithms, assets=_assets(), labels=("",)):
+        pass
+    if config.judge is not None:
+        _connected_judge(config.judge, config)
+
+
+def _assets() -> Folders:
+    from assay.aws.asset_files import fetch_folder
+    from assay.scoring.assets import Folders
+
+    return Folders(fetch_folder)
