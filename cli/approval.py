@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from assay.aws.approvals import AlreadyDecidedError, Approvals, Decided
 from assay.aws.evaluations import Evaluations
 from assay.aws.package_metadata import Decision
-from assay.contracts.errors import TransientError
 from cli.output import FAILED, CommandError, make_console, told
-from cli.target import ProfileOption, StackOption, Target, resolve, told_by_aws
+from cli.target import ProfileOption, StackOption, resolve, told_by_aws
 
 EvaluationArgument = Annotated[str, typer.Argument(metavar="EVALUATION", help="The evaluation's id.")]
 NoteOption = Annotated[str, typer.Option(help="Why; it goes on the model package and into the mail.")]
@@ -52,39 +51,34 @@ def _decide(
     with told():
         target = resolve(profile, stack)
         with told_by_aws(f"{target.place}: "):
-            arn = registered_package(target, evaluation)
-            by = target.client("sts").get_caller_identity()["Arn"]
             table = Evaluations(target.table, target.client("dynamodb"))
+            arn = registered_package(target.place, table, evaluation)
+            by = target.client("sts").get_caller_identity()["Arn"]
             try:
                 done = Approvals(table, target.client("sagemaker")).decide(arn, decision, by=by, note=note, again=again)
             except AlreadyDecidedError as error:
                 reason = f": {error.package.note}" if error.package.note else ""
                 raise CommandError(f"{error}{reason}; --again decides anew", FAILED) from error
-            except TransientError as error:
-                raise CommandError(str(error)) from error
         for line in lines(done):
             make_console().print(line, soft_wrap=True, markup=False)
 
 
-def registered_package(target: Target, evaluation: str) -> str:
+def registered_package(place: str, table: Evaluations, evaluation: str) -> str:
     """ARN of the model package that an evaluation registered.
 
     Raises:
         CommandError: there is no such evaluation, it has not ended, or it registered nothing.
     """
-    key = {"pk": {"S": f"EVALUATION#{evaluation}"}, "sk": {"S": "STATE"}}
-    item: dict[str, Any] = (
-        target.client("dynamodb").get_item(TableName=target.table, Key=key, ConsistentRead=True).get("Item", {})
-    )
-    if "suite" not in item:
-        raise CommandError(f"{target.place} has no evaluation {evaluation}", FAILED)
-    status = item["status"]["S"]
-    if status != "completed":
-        raise CommandError(f"evaluation {evaluation} is not completed but {status}: nothing is registered", FAILED)
-    arn = item.get("model_package_arn", {}).get("S")
-    if arn is None:
+    state = table.get(evaluation)
+    if state is None:
+        raise CommandError(f"{place} has no evaluation {evaluation}", FAILED)
+    if state.status != "completed":
+        raise CommandError(
+            f"evaluation {evaluation} is not completed but {state.status}: nothing is registered", FAILED
+        )
+    if state.model_package_arn is None:
         raise CommandError(f"evaluation {evaluation} registered no model; its mail and its report say why", FAILED)
-    return str(arn)
+    return state.model_package_arn
 
 
 def lines(done: Decided) -> list[str]:

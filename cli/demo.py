@@ -8,6 +8,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from assay.aws.evaluations import Evaluations
 from assay.contracts.config import load_config
 from assay.contracts.evaluation import EvaluationPaths, ObjectVersion, evaluation_id
 from assay.contracts.results import Comparison
@@ -49,8 +50,7 @@ def run_demo(project: Path, console: Console, *, seconds: float) -> None:
     follower = Follower(
         stack.client("sagemaker"),
         stack.client("stepfunctions"),
-        stack.client("dynamodb"),
-        stack.outputs["EvaluationsTable"],
+        Evaluations(stack.outputs["EvaluationsTable"], stack.client("dynamodb")),
     )
     snapshot = watch(lambda: follower.snapshot(dropped.evaluation_id), console, seconds=seconds)
     if snapshot.status != "completed":

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from assay.aws.evaluations import Evaluations
+
 FINISHED = {"Succeeded", "Failed", "Stopped"}
 
 
@@ -30,12 +32,13 @@ class Activity:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """Where an evaluation stands. `status` is None until the evaluation is known."""
+    """Where an evaluation stands. `status` is None until the evaluation is known; `reason` is why it failed."""
 
     status: str | None
     activities: list[Activity] = field(default_factory=list)
     execution_arn: str | None = None
     ended: bool = False
+    reason: str | None = None
 
 
 @dataclass(frozen=True)
@@ -43,32 +46,26 @@ class Follower:
     """Reads where an evaluation stands.
 
     Args:
-        sagemaker, stepfunctions, dynamodb: boto3 clients.
-        table: name of the table of evaluations.
+        sagemaker, stepfunctions: boto3 clients.
+        log: the table of evaluations.
     """
 
     sagemaker: Any
     stepfunctions: Any
-    dynamodb: Any
-    table: str
+    log: Evaluations
 
     def snapshot(self, evaluation_id: str) -> Snapshot:
         """The evaluation's steps and states so far, by start time."""
-        item = self.dynamodb.get_item(
-            TableName=self.table,
-            Key={"pk": {"S": f"EVALUATION#{evaluation_id}"}, "sk": {"S": "STATE"}},
-            ConsistentRead=True,
-        ).get("Item")
-        if item is None:
+        state = self.log.get(evaluation_id)
+        if state is None:
             return Snapshot(status=None)
-        execution = item.get("execution_arn", {}).get("S")
-        concluding = item.get("concluded_by", {}).get("S")
-        activities = [*self._steps(execution), *self._states(concluding)]
+        activities = [*self._steps(state.execution_arn), *self._states(state.concluded_by)]
         return Snapshot(
-            status=item["status"]["S"],
+            status=state.status,
             activities=sorted(activities, key=lambda activity: activity.started),
-            execution_arn=execution,
-            ended=self._has_ended(concluding),
+            execution_arn=state.execution_arn,
+            ended=self._has_ended(state.concluded_by),
+            reason=state.reason,
         )
 
     def _steps(self, execution: str | None) -> Iterator[Activity]:

@@ -15,6 +15,7 @@ from botocore.exceptions import ClientError
 from rich.console import Console
 
 from assay.aws.evaluation_files import EvaluationFiles
+from assay.aws.evaluations import Evaluations
 from assay.aws.storage import Storage
 from assay.contracts import yaml_positions
 from assay.contracts.errors import Fault, ObjectNotFoundError, RejectedError
@@ -203,9 +204,8 @@ def follow(target: Target, dropped: Drop, identifier: str, console: Console, sec
     Raises:
         CommandError: it failed, was refused, or has not ended in time.
     """
-    follower = Follower(
-        target.client("sagemaker"), target.client("stepfunctions"), target.client("dynamodb"), target.table
-    )
+    log = Evaluations(target.table, target.client("dynamodb"))
+    follower = Follower(target.client("sagemaker"), target.client("stepfunctions"), log)
 
     def read() -> Snapshot:
         with told_by_aws():
@@ -220,18 +220,10 @@ def follow(target: Target, dropped: Drop, identifier: str, console: Console, sec
         raise CommandError(str(error), TIMED_OUT) from error
     with told_by_aws():
         if snapshot.status != "completed":
-            raise CommandError(
-                f"evaluation {identifier} ended as {snapshot.status}{_reason(target, identifier)}", FAILED
-            )
+            reason = f": {snapshot.reason}" if snapshot.reason else ""
+            raise CommandError(f"evaluation {identifier} ended as {snapshot.status}{reason}", FAILED)
         key = EvaluationPaths(target.bucket, dropped.suite, identifier).comparison
         return Comparison.model_validate_json(Storage(target.bucket, target.client("s3")).read(key))
-
-
-def _reason(target: Target, identifier: str) -> str:
-    key = {"pk": {"S": f"EVALUATION#{identifier}"}, "sk": {"S": "STATE"}}
-    item: dict[str, Any] = target.client("dynamodb").get_item(TableName=target.table, Key=key).get("Item", {})
-    reason = item.get("reason", {}).get("S")
-    return f": {reason}" if reason else ""
 
 
 def submit(

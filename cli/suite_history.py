@@ -19,7 +19,7 @@ from assay.aws.evaluation_files import EvaluationFiles
 from assay.aws.history import EvaluationHistory, PastEvaluation
 from assay.aws.storage import Storage
 from assay.contracts.config import SuiteConfig
-from assay.contracts.errors import ObjectNotFoundError, RejectedError, TransientError
+from assay.contracts.errors import ObjectNotFoundError, RejectedError
 from assay.contracts.evaluation import EvaluationPaths
 from assay.contracts.results import Comparison, Manifest, Mean
 from assay.decision.drift import Changed, Drift, drift, what_changed
@@ -86,10 +86,7 @@ def history(
     with told():
         target = resolve(profile, stack)
         with told_by_aws(f"{target.place}: "):
-            try:
-                entries = read_history(target, suite, limit, all_models=all_models)
-            except TransientError as error:
-                raise CommandError(str(error)) from error
+            entries = read_history(target, suite, limit, all_models=all_models)
         if not entries:
             raise CommandError(f"{target.place} has no evaluation of the suite {suite}", FAILED)
         console = make_console()

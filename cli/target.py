@@ -15,6 +15,7 @@ from boto3.exceptions import Boto3Error
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from assay.contracts.errors import TransientError
 from cli.output import CommandError
 from local import daemon
 from local.clients import client
@@ -117,9 +118,11 @@ def _described(place: str, stack: str, of: Callable[[str], Any]) -> Target:
 
 @contextlib.contextmanager
 def told_by_aws(subject: str = "") -> Iterator[None]:
-    """Turn what boto3 raises into an error of one line."""
+    """Turn what boto3 and our adapters raise into an error of one line."""
     try:
         yield
+    except TransientError as error:
+        raise CommandError(f"{subject}{error}") from error
     except ClientError as error:
         raise CommandError(f"{subject}{error.response['Error'].get('Message') or error}") from error
     except (BotoCoreError, Boto3Error) as error:

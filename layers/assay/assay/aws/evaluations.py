@@ -228,6 +228,8 @@ def _state(item: dict[str, Any]) -> EvaluationState:
         concluded_by=item.get("concluded_by", {}).get("S"),
         concluded_at=moment("concluded_at"),
         winner=item.get("winner", {}).get("S"),
+        model_package_arn=item.get("model_package_arn", {}).get("S"),
+        reason=item.get("reason", {}).get("S"),
     )
 
 

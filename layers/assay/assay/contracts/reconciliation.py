@@ -19,6 +19,8 @@ class EvaluationState:
         concluded_by: the state machine's execution that claimed it; None until one has.
         concluded_at: when its end was recorded.
         winner: the model that won; None where none did.
+        model_package_arn: what was registered of it; None where nothing was.
+        reason: why it failed; None where it did not.
     """
 
     evaluation_id: str
@@ -30,6 +32,8 @@ class EvaluationState:
     concluded_by: str | None = None
     concluded_at: datetime | None = None
     winner: str | None = None
+    model_package_arn: str | None = None
+    reason: str | None = None
 
     @property
     def concluded(self) -> bool:
