@@ -5,17 +5,19 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import pytest
-from jsonschema import Draft202012Validator
-from ruamel.yaml import YAML
 
-from tests.local.step_functions_support import Machines, running
+from tests.local.product_machine_support import ID, PROJECT, Surroundings, ask_function, read_machine
+from tests.local.step_functions_support import running
 
-PROJECT = Path(__file__).resolve().parents[2]
-ID = "0123456789abcdef" * 2
+NAME = "announced"
+SCHEMAS = {
+    "ModelRegistered": "model_registered",
+    "ModelApproved": "model_approved",
+    "ModelRejected": "model_rejected",
+}
 GROUP = "arn:aws:sagemaker:eu-west-1:123456789012:model-package/sums"
 ARN = f"{GROUP}/3"
 PENDING: dict[str, Any] = {
@@ -56,21 +58,13 @@ def decided(status: str, at: str = "2026-11-24T10:02:11.120Z", note: str = "Read
 class Stack:
     """The machine, with a registry that is plain Python and queues that hear what it says."""
 
-    machines: Machines
+    around: Surroundings
     arn: str
-    bus_queue: str
-    mail_queue: str
     package: dict[str, Any] = field(default_factory=dict)
     approved: list[str] = field(default_factory=list)
 
     def begin(self) -> None:
-        table = self.machines.client("dynamodb")
-        for item in table.scan(TableName="announced")["Items"]:
-            table.delete_item(TableName="announced", Key={name: item[name] for name in ("pk", "sk")})
-        item = {"pk": f"EVALUATION#{ID}", "sk": "STATE", "suite": "sums", "bucket": "drops", "status": "completed"}
-        table.put_item(TableName="announced", Item={name: {"S": value} for name, value in item.items()})
-        for queue in (self.bus_queue, self.mail_queue):
-            self._received(queue)
+        self.around.begin("completed")
         self.package, self.approved = PENDING, []
 
         def listed(request: Any) -> Any:
@@ -80,7 +74,7 @@ class Stack:
             ]
             return {"ModelPackageSummaryList": found[: request["MaxResults"]]}
 
-        self.machines.functions.update({"describe": lambda _: self.package, "list": listed})
+        self.around.machines.functions.update({"describe": lambda _: self.package, "list": listed})
 
     def tell(self, package: dict[str, Any] | None = None, approved: tuple[str, ...] = ()) -> dict[str, Any]:
         """The package changed, and SageMaker says so."""
@@ -88,86 +82,39 @@ class Stack:
             self.package, self.approved = package, list(approved)
         event = json.loads((PROJECT / "events/sagemaker_model_package_state_change.json").read_text())
         event["detail"]["ModelPackageArn"] = self.package["ModelPackageArn"]
-        return self.machines.end(self.machines.start(self.arn, event), 60)
+        machines = self.around.machines
+        return machines.end(machines.start(self.arn, event), 60)
 
     def events(self) -> list[dict[str, Any]]:
         """What was put on the bus, each valid against its published schema."""
-        events = self._received(self.bus_queue)
-        for event in events:
-            name = {"ModelRegistered": "registered", "ModelApproved": "approved", "ModelRejected": "rejected"}
-            schema = json.loads((PROJECT / f"events/model_{name[event['detail-type']]}.v1.schema.json").read_text())
-            Draft202012Validator(schema["properties"]["detail"]).validate(event["detail"])
+        events = self.around.events(SCHEMAS)
         return sorted(events, key=lambda event: event["detail-type"] != "ModelRegistered")
 
     def kinds(self) -> list[str]:
         return [event["detail-type"] for event in self.events()]
 
     def mails(self) -> list[dict[str, Any]]:
-        return self._received(self.mail_queue)
+        return self.around.mails()
 
     def approvals(self) -> list[dict[str, str]]:
         """The history of the package's approval, oldest first."""
-        items = self.machines.client("dynamodb").scan(TableName="announced")["Items"]
-        found = [{name: next(iter(value.values())) for name, value in item.items()} for item in items]
-        return sorted((item for item in found if item["sk"] != "STATE"), key=lambda item: item["sk"])
-
-    def _received(self, queue: str) -> list[dict[str, Any]]:
-        sqs = self.machines.client("sqs")
-        messages = sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10).get("Messages", [])
-        for message in messages:
-            sqs.delete_message(QueueUrl=queue, ReceiptHandle=message["ReceiptHandle"])
-        return [json.loads(message["Body"]) for message in messages]
+        return sorted((item for item in self.around.items() if item["sk"] != "STATE"), key=lambda item: item["sk"])
 
 
 def definition(topic: str) -> dict[str, Any]:
     """The machine with its substitutions filled in; the registry's two calls go to functions."""
-    text = (PROJECT / "statemachine/announce_approval.asl.yaml").read_text()
-    for name, value in {
-        "EvaluationsTable": "announced",
-        "EventBusName": "announced",
-        "TopicArn": topic,
-        "Owner": "assay",
-    }.items():
-        text = text.replace(f"${{{name}}}", value)
-    assert "${" not in text
-    machine: dict[str, Any] = YAML(typ="safe").load(text)
-    for name, action, function in (
-        ("DescribePackage", "describeModelPackage", "describe"),
-        ("FindChampion", "listModelPackages", "list"),
-    ):
-        state = machine["States"][name]
-        assert state["Resource"] == f"arn:aws:states:::aws-sdk:sagemaker:{action}"
-        state["Resource"] = "arn:aws:states:::lambda:invoke"
-        state["Arguments"] = {"FunctionName": function, "Payload": state["Arguments"]}
-        state["Assign"] = {
-            key: value.replace("$states.result.", "$states.result.Payload.") for key, value in state["Assign"].items()
-        }
+    names = {"EvaluationsTable": NAME, "EventBusName": NAME, "TopicArn": topic, "Owner": "assay"}
+    machine = read_machine("announce_approval", names)
+    ask_function(machine["States"]["DescribePackage"], "describeModelPackage", "describe")
+    ask_function(machine["States"]["FindChampion"], "listModelPackages", "list")
     return machine
 
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     with running(tmp_path_factory.mktemp("cloud")) as machines:
-        machines.client("dynamodb").create_table(
-            TableName="announced",
-            KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
-            AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in ("pk", "sk")],
-            BillingMode="PAY_PER_REQUEST",
-        )
-        sqs, sns, events = (machines.client(name) for name in ("sqs", "sns", "events"))
-        queues = {name: sqs.create_queue(QueueName=f"announced-{name}")["QueueUrl"] for name in ("bus", "mail")}
-        topic = sns.create_topic(Name="announced")["TopicArn"]
-        sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint="arn:aws:sqs:eu-west-1:123456789012:announced-mail")
-        events.create_event_bus(Name="announced")
-        events.put_rule(Name="announced", EventBusName="announced", EventPattern='{"source": ["assay"]}')
-        target = {"Id": "queue", "Arn": "arn:aws:sqs:eu-west-1:123456789012:announced-bus"}
-        events.put_targets(Rule="announced", EventBusName="announced", Targets=[target])
-        made = machines.sfn.create_state_machine(
-            name="announce",
-            definition=json.dumps(definition(topic)),
-            roleArn="arn:aws:iam::123456789012:role/machine",
-        )
-        yield Stack(machines, made["stateMachineArn"], queues["bus"], queues["mail"])
+        around = Surroundings.make(machines, NAME)
+        yield Stack(around, around.create(definition(around.topic)))
 
 
 @pytest.fixture
@@ -187,8 +134,8 @@ def test_a_registered_package_is_announced_and_nobody_is_mailed_twice(stack: Sta
 
 
 def test_what_the_request_sent_along_comes_back_when_its_winner_is_registered_and_decided_about(stack: Stack) -> None:
-    stack.machines.client("dynamodb").update_item(
-        TableName="announced",
+    stack.around.machines.client("dynamodb").update_item(
+        TableName=NAME,
         Key={"pk": {"S": f"EVALUATION#{ID}"}, "sk": {"S": "STATE"}},
         UpdateExpression="SET correlation_id = :id",
         ExpressionAttributeValues={":id": {"S": "build 17"}},

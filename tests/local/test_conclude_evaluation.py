@@ -5,17 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import pytest
-from jsonschema import Draft202012Validator
-from ruamel.yaml import YAML
 
-from tests.local.step_functions_support import FunctionError, Machines, running
+from tests.local.product_machine_support import ID, PROJECT, Surroundings, ask_function, read_machine
+from tests.local.step_functions_support import FunctionError, running
 
-PROJECT = Path(__file__).resolve().parents[2]
-ID = "0123456789abcdef" * 2
+NAME = "concluded"
+SCHEMAS = {"EvaluationCompleted": "evaluation_completed", "EvaluationFailed": "evaluation_failed"}
 PIPELINE = "arn:aws:sagemaker:eu-west-1:123456789012:pipeline/assay-sums"
 EXECUTION = f"{PIPELINE}/execution/p4jn9xou8a8s"
 COMPARED = {"comparison_uri": "s3://b/c.json", "winner": "good", "verdict": "better", "metric": "A.s"}
@@ -36,20 +34,13 @@ STEPS = {
 class Stack:
     """The machine, with functions that are plain Python and queues that hear what it says."""
 
-    machines: Machines
+    around: Surroundings
     arn: str
-    bus_queue: str
-    mail_queue: str
     calls: list[tuple[str, Any]] = field(default_factory=list)
 
     def begin(self) -> None:
         """Write the evaluation as start_evaluation does, in a fresh state."""
-        item = {"pk": f"EVALUATION#{ID}", "sk": "STATE", "suite": "sums", "bucket": "drops", "status": "started"}
-        self.machines.client("dynamodb").put_item(
-            TableName="evaluations", Item={name: {"S": value} for name, value in item.items()}
-        )
-        for queue in (self.bus_queue, self.mail_queue):
-            self._received(queue)
+        self.around.begin("started")
         self.calls.clear()
 
     def answer(self, **answers: Any) -> None:
@@ -63,7 +54,7 @@ class Stack:
             "steps": STEPS,
         }
         for name, value in {**given, **answers}.items():
-            self.machines.functions[name] = self._function(name, value)
+            self.around.machines.functions[name] = self._function(name, value)
 
     def _function(self, name: str, value: Any) -> Any:
         def function(event: Any) -> Any:
@@ -82,56 +73,35 @@ class Stack:
             "pipelineArn": PIPELINE,
             "pipelineExecutionArn": EXECUTION,
         }
-        return self.machines.end(self.machines.start(self.arn, event), 60)
+        machines = self.around.machines
+        return machines.end(machines.start(self.arn, event), 60)
 
     def item(self) -> dict[str, Any]:
-        key = {"pk": {"S": f"EVALUATION#{ID}"}, "sk": {"S": "STATE"}}
-        item = self.machines.client("dynamodb").get_item(TableName="evaluations", Key=key)["Item"]
-        return {name: next(iter(value.values())) for name, value in item.items()}
+        [item] = self.around.items()
+        return item
 
     def events(self) -> list[dict[str, Any]]:
         """What was put on the bus, each valid against its published schema."""
-        events = self._received(self.bus_queue)
-        for event in events:
-            name = {"EvaluationCompleted": "evaluation_completed", "EvaluationFailed": "evaluation_failed"}
-            schema = json.loads((PROJECT / f"events/{name[event['detail-type']]}.v1.schema.json").read_text())
-            Draft202012Validator(schema["properties"]["detail"]).validate(event["detail"])
-        return events
+        return self.around.events(SCHEMAS)
 
     def mails(self) -> list[dict[str, Any]]:
-        return self._received(self.mail_queue)
-
-    def _received(self, queue: str) -> list[dict[str, Any]]:
-        sqs = self.machines.client("sqs")
-        messages = sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10).get("Messages", [])
-        for message in messages:
-            sqs.delete_message(QueueUrl=queue, ReceiptHandle=message["ReceiptHandle"])
-        return [json.loads(message["Body"]) for message in messages]
+        return self.around.mails()
 
 
 def definition(topic: str) -> dict[str, Any]:
     """The machine with its substitutions filled in; the one call that moto lacks goes to a function."""
-    text = (PROJECT / "statemachine/conclude_evaluation.asl.yaml").read_text()
-    for name, value in {
+    names = {
         "CompareModelsFunctionArn": "compare",
         "CheckGateFunctionArn": "gate",
         "RegisterModelFunctionArn": "register",
         "RenderReportFunctionArn": "render",
         "ReleaseEndpointsFunctionArn": "release",
-        "EvaluationsTable": "evaluations",
-        "EventBusName": "assay",
+        "EvaluationsTable": NAME,
+        "EventBusName": NAME,
         "TopicArn": topic,
-    }.items():
-        text = text.replace(f"${{{name}}}", value)
-    assert "${" not in text
-    machine: dict[str, Any] = YAML(typ="safe").load(text)
-    explain = machine["States"]["ExplainFailure"]
-    assert explain["Resource"] == "arn:aws:states:::aws-sdk:sagemaker:listPipelineExecutionSteps"
-    explain["Resource"] = "arn:aws:states:::lambda:invoke"
-    explain["Arguments"] = {"FunctionName": "steps", "Payload": explain["Arguments"]}
-    explain["Assign"] = {
-        name: text.replace("$states.result.", "$states.result.Payload.") for name, text in explain["Assign"].items()
     }
+    machine = read_machine("conclude_evaluation", names)
+    ask_function(machine["States"]["ExplainFailure"], "listPipelineExecutionSteps", "steps")
     return machine
 
 
@@ -144,26 +114,8 @@ def occasions(mail: dict[str, Any]) -> tuple[str, list[str]]:
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     with running(tmp_path_factory.mktemp("cloud")) as machines:
-        machines.client("dynamodb").create_table(
-            TableName="evaluations",
-            KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
-            AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in ("pk", "sk")],
-            BillingMode="PAY_PER_REQUEST",
-        )
-        sqs, sns, events = (machines.client(name) for name in ("sqs", "sns", "events"))
-        queues = {name: sqs.create_queue(QueueName=name)["QueueUrl"] for name in ("bus", "mail")}
-        topic = sns.create_topic(Name="mails")["TopicArn"]
-        sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint="arn:aws:sqs:eu-west-1:123456789012:mail")
-        events.create_event_bus(Name="assay")
-        events.put_rule(Name="all", EventBusName="assay", EventPattern='{"source": ["assay"]}')
-        target = {"Id": "queue", "Arn": "arn:aws:sqs:eu-west-1:123456789012:bus"}
-        events.put_targets(Rule="all", EventBusName="assay", Targets=[target])
-        made = machines.sfn.create_state_machine(
-            name="conclude",
-            definition=json.dumps(definition(topic)),
-            roleArn="arn:aws:iam::123456789012:role/machine",
-        )
-        yield Stack(machines, made["stateMachineArn"], queues["bus"], queues["mail"])
+        around = Surroundings.make(machines, NAME)
+        yield Stack(around, around.create(definition(around.topic)))
 
 
 @pytest.fixture
@@ -241,7 +193,7 @@ def test_an_execution_of_no_evaluation_fails_and_none_is_invented(stack: Stack) 
     assert (description["status"], description["error"]) == ("FAILED", "UnknownEvaluation")
     assert "execution-1764000000000" in description["cause"]
     key = {"pk": {"S": "EVALUATION#execution-1764000000000"}, "sk": {"S": "STATE"}}
-    assert "Item" not in stack.machines.client("dynamodb").get_item(TableName="evaluations", Key=key)
+    assert "Item" not in stack.around.machines.client("dynamodb").get_item(TableName=NAME, Key=key)
     assert (stack.calls, stack.events(), stack.mails()) == ([], [], [])
 
 
