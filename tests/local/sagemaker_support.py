@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import textwrap
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -90,6 +93,26 @@ def as_step(function: Callable[..., Any], name: str, **options: Any) -> Callable
 
     wrapped: Callable[..., Any] = step(function, name=name, **{**STEP, **options})
     return wrapped
+
+
+def run_sdk(running: Running, folder: Path, program: str, timeout: float) -> str:
+    """Run a program of the unchanged SDK, as a user of the cloud has it, and return what it printed."""
+    (folder / "sagemaker.yaml").write_text(OPT_OUT)
+    done = subprocess.run(
+        [running.settings.step_python, "-c", textwrap.dedent(program)],
+        env={
+            **running.settings.client_environment(),
+            "PATH": os.environ["PATH"],
+            "HOME": str(folder),
+            "SAGEMAKER_USER_CONFIG_OVERRIDE": str(folder / "sagemaker.yaml"),
+        },
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 def is_running(pid: int) -> bool:

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import socket
-import subprocess
-import textwrap
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -19,7 +16,7 @@ from local.adapters.sagemaker_endpoints import endpoints_of
 from local.adapters.sagemaker_jumpstart import MODEL_VARIABLE
 from local.events import bus
 from tests.local.conftest import Running, eventually
-from tests.local.sagemaker_support import OPT_OUT, ROLE, is_running
+from tests.local.sagemaker_support import ROLE, is_running, run_sdk
 
 NEAREST = "nearest-neighbour-minilm"
 
@@ -241,8 +238,7 @@ def test_a_deleted_endpoint_ends_its_process_and_is_gone(running: Running) -> No
 def test_the_sdk_deploys_a_jumpstart_model_unchanged_and_refuses_an_unknown_one(
     running: Running, tmp_path: Path
 ) -> None:
-    (tmp_path / "sagemaker.yaml").write_text(OPT_OUT)
-    program = textwrap.dedent(f"""
+    program = f"""
         from sagemaker.jumpstart.model import JumpStartModel
 
         model = JumpStartModel(model_id="assay-broken-model", model_version="*", role={ROLE!r})
@@ -252,22 +248,9 @@ def test_the_sdk_deploys_a_jumpstart_model_unchanged_and_refuses_an_unknown_one(
             JumpStartModel(model_id="not-a-model", model_version="*", role={ROLE!r})
         except ValueError as error:
             print(error)
-        """)
-    done = subprocess.run(
-        [running.settings.step_python, "-c", program],
-        env={
-            **running.settings.client_environment(),
-            "PATH": os.environ["PATH"],
-            "HOME": str(tmp_path),
-            "SAGEMAKER_USER_CONFIG_OVERRIDE": str(tmp_path / "sagemaker.yaml"),
-        },
-        capture_output=True,
-        text=True,
-        timeout=100,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    assert "Invalid model ID: 'not-a-model'" in done.stdout
+        """
+    printed = run_sdk(running, tmp_path, program, 100)
+    assert "Invalid model ID: 'not-a-model'" in printed
     description = settled(running, "from-the-sdk")
     assert "broken-model" in description["FailureReason"]
     tags = running.aws("sagemaker").list_tags(ResourceArn=description["EndpointArn"])["Tags"]

