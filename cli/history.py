@@ -9,7 +9,7 @@ from assay.contracts.config import SuiteConfig
 from assay.contracts.errors import ObjectNotFoundError
 from assay.contracts.evaluation import EvaluationPaths
 from assay.contracts.results import ModelOutcome
-from assay.pipeline.estimate import Measured
+from assay.pipeline.prediction import Measured
 from cli.target import Target, told_by_aws
 
 EVALUATIONS_READ = 5

@@ -20,8 +20,9 @@ from assay.contracts.errors import RejectedError
 from assay.contracts.lanes import Quotas
 from assay.contracts.prices import Prices, bundled_prices, load_prices
 from assay.pipeline.budget import over_budget
-from assay.pipeline.estimate import Cost, Estimate, PredictedStep, estimate, workload
+from assay.pipeline.estimate import estimate, workload
 from assay.pipeline.lanes import lane_limits
+from assay.pipeline.prediction import Cost, Estimate, PredictedStep
 from cli.files import read_config, read_records, unreadable
 from cli.history import measured_latencies
 from cli.output import CommandError, make_console, told

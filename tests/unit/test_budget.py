@@ -9,7 +9,8 @@ from assay.contracts.config import SuiteConfig, load_config
 from assay.contracts.prices import Prices, TokenPrice
 from assay.inference.model import Answer
 from assay.pipeline.budget import allotments, over_budget, tariff_of
-from assay.pipeline.estimate import Estimate, estimate, workload
+from assay.pipeline.estimate import estimate, workload
+from assay.pipeline.prediction import Estimate
 
 PRICES = Prices(
     "2026-11",

@@ -12,7 +12,8 @@ from assay.contracts.catalog import Record
 from assay.contracts.config import SuiteConfig, check_config
 from assay.contracts.errors import RejectedError
 from assay.contracts.prices import Prices, bundled_prices, load_prices
-from assay.pipeline.estimate import Assumptions, Estimate, Measured, PredictedStep, estimate, workload
+from assay.pipeline.estimate import estimate, workload
+from assay.pipeline.prediction import Assumptions, Estimate, Measured, PredictedStep
 
 PRICES = Prices("2026-11", "us-east-1", "a page", {"ml.g5.2xlarge": 1.5, "ml.m5.large": 0.1})
 CONFIG = """\

@@ -227,7 +227,7 @@ def test_a_deployment_waits_for_the_clean_up_before_it_in_its_lane() -> None:
 
 def test_longer_catalogs_and_slower_calls_make_longer_branches() -> None:
     suite = config({"name": "fast"}, {"name": "slow"}, endpoints=1)
-    from assay.pipeline.estimate import Measured
+    from assay.pipeline.prediction import Measured
 
     measured = {"slow": Measured(9.0, "id", "here"), "fast": Measured(0.1, "id", "here")}
     [lane] = plan_lanes(suite, 100, [limit(1)], measured=measured)
@@ -256,7 +256,8 @@ def test_the_manifest_says_why_there_are_so_many_lanes() -> None:
 
 def test_endpoints_that_await_the_decision_cost_until_the_pipelines_end_and_are_said_to() -> None:
     from assay.contracts.prices import bundled_prices
-    from assay.pipeline.estimate import Workload, estimate
+    from assay.pipeline.estimate import estimate
+    from assay.pipeline.prediction import Workload
 
     suite = config({"name": "a"}, {"name": "b"}, keep_winner_hours=12)
     work = Workload(10, {"a": 100, "b": 100})

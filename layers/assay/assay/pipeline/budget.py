@@ -6,7 +6,8 @@ from assay.contracts.config import ModelSection, SuiteConfig
 from assay.contracts.errors import Fault
 from assay.contracts.prices import Prices
 from assay.inference.budget import Tariff
-from assay.pipeline.estimate import MAX_TOKENS_KEYS, Assumptions, Estimate, longest_output
+from assay.pipeline.estimate import MAX_TOKENS_KEYS, longest_output
+from assay.pipeline.prediction import Assumptions, Estimate
 
 KEY = "limits.budget_usd"
 
