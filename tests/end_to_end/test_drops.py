@@ -92,6 +92,12 @@ class Bench:
     def outcomes(self, event: dict[str, Any]) -> list[tuple[str, str | None]]:
         return [(item["outcome"], item["suite"]) for item in self.deliver(event)]
 
+    def again_and_out_of_order(self, *events: dict[str, Any]) -> None:
+        """Deliver events that were handled: as they are given, and the other way round, each as if it were new."""
+        for event in (*events, *reversed(events)):
+            self.forget_events()
+            self.deliver(event)
+
     def request(self, **detail: Any) -> None:
         """What another pipeline does."""
         entry = {
@@ -271,6 +277,14 @@ def test_a_config_is_moved_by_copying_and_deleting_it(bench: Bench) -> None:
     bench.s3.delete_object(Bucket=bench.cloud.bucket, Key="configs/moved.yaml")
     started = bench.started(2, suite="moved")
     assert bench.config_versions(started)[1] == copy["VersionId"] == bench.described("moved")
+    bench.again_and_out_of_order(
+        bench.sent("configs/moved.yaml", kind="Object Deleted"),
+        bench.sent("configs/team/moved.yaml"),
+        bench.sent("catalogs/moved.jsonl"),
+        bench.sent("configs/moved.yaml"),
+    )
+    assert bench.started(2, suite="moved") == started
+    assert bench.described("moved") == copy["VersionId"]
     bench.stop("moved")
 
 
@@ -280,7 +294,10 @@ def test_a_copied_catalog_starts_the_suite_that_reads_the_copy(bench: Bench) -> 
     bench.cloud.drop("catalogs/original.jsonl", CATALOG)
     source = {"Bucket": bench.cloud.bucket, "Key": "catalogs/original.jsonl"}
     copy = bench.s3.copy_object(Bucket=bench.cloud.bucket, Key="catalogs/copied.jsonl", CopySource=source)
-    assert bench.catalog_versions(bench.started(suite="copied")) == [copy["VersionId"]]
+    started = bench.started(suite="copied")
+    assert bench.catalog_versions(started) == [copy["VersionId"]]
+    bench.again_and_out_of_order(bench.sent("catalogs/copied.jsonl"), bench.sent("configs/copied.yaml"))
+    assert bench.started(suite="copied") == started
     bench.stop("copied")
 
 
@@ -307,6 +324,8 @@ def test_a_catalog_that_is_uploaded_in_parts_is_evaluated_whole_under_a_key_of_a
     assert started["data"]["config_uri"] == f"s3://{bucket}/{name}"
     _, comparison = bench.completed(started["evaluation_id"])
     assert comparison.models[0].outcome.answered == 2 * len(RECORDS)
+    bench.again_and_out_of_order(bench.sent(key), bench.sent(name))
+    assert bench.started(suite="parts") == [started]
 
 
 def test_what_is_wrong_with_a_file_of_any_key_is_told(bench: Bench) -> None:
