@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import json
 import tarfile
@@ -53,8 +54,10 @@ def _room_for_all(running: Running) -> Iterator[None]:
     for instance_type in TYPES:
         endpoints_of(running.cloud).quotas.set(instance_type, 10)
     sagemaker = running.aws("sagemaker")
+    ours = Endpoints("assay")
     for endpoint in sagemaker.list_endpoints()["Endpoints"]:
-        Endpoints("assay").release_settled(endpoint["EndpointName"], EVALUATION, 120, 0.2)
+        name = endpoint["EndpointName"]
+        ours.settled(name, 120, functools.partial(ours.release, name, EVALUATION), 0.2)
     eventually(lambda: not sagemaker.list_endpoints()["Endpoints"])
     # Released by its tags: what the SDK creates on the way must bear them too.
     assert sagemaker.list_endpoint_configs()["EndpointConfigs"] == []

@@ -19,7 +19,7 @@ from assay.contracts.evaluation import EvaluationPaths
 from assay.contracts.results import Manifest, ModelOutcome, ScoreRow, SourceObject
 from assay.decision.compare import compare
 from assay.decision.records import RecordIndex
-from assay.scoring.score_files import write_scores
+from tests.unit.scores_support import write_rows
 
 CONFIG = """\
 pipeline: {name: sums}
@@ -75,7 +75,7 @@ def evaluated(
             for number, record in enumerate(records)
             for score in ("factual_knowledge", "factual_knowledge_quasi_exact")
         ]
-        write_scores(storage, paths.scores(model), rows)
+        write_rows(storage, paths.scores(model), rows)
         outcome = ModelOutcome(model=model, status="evaluated", records=N, answered=N)
         storage.write(paths.outcome(model), outcome.model_dump_json().encode())
     files = EvaluationFiles(paths, storage)

@@ -234,15 +234,17 @@ class Stubborn:
 def test_an_endpoint_that_is_being_created_is_released_when_it_has_settled(sagemaker: Any) -> None:
     create(sagemaker, "e", Endpoints("assay").tags(MINE, "suite"))
     client = Stubborn(sagemaker, creating=3, refusals=2)
-    assert client.endpoints().release_settled("e", MINE, 600).released
+    endpoints = client.endpoints()
+    assert endpoints.settled("e", 600, lambda: endpoints.release("e", MINE)).released
     assert left(sagemaker) == (0, 0, 0)
 
 
 def test_an_endpoint_that_never_settles_is_told(sagemaker: Any) -> None:
     create(sagemaker, "e", Endpoints("assay").tags(MINE, "suite"))
     client = Stubborn(sagemaker, creating=10_000, refusals=0)
+    endpoints = client.endpoints()
     with pytest.raises(TransientError, match="still being created after 600 s"):
-        client.endpoints().release_settled("e", MINE, 600)
+        endpoints.settled("e", 600, lambda: endpoints.release("e", MINE))
     assert client.now <= 600
 
 

@@ -33,7 +33,7 @@ from assay.contracts.serving import Serving
 from assay.inference.store import PartStore
 from assay.pipeline.plan import endpoint_name
 from assay.pipeline.release import release_all
-from assay.scoring.score_files import write_scores
+from tests.unit.scores_support import write_rows
 from tests.unit.test_reconcile import Sharing
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -125,7 +125,7 @@ def keep_results(storage: Storage, model: str, value: float) -> None:
         for record in RECORDS
         for score in ("factual_knowledge", "factual_knowledge_quasi_exact")
     ]
-    write_scores(storage, PATHS.scores(model), rows)
+    write_rows(storage, PATHS.scores(model), rows)
 
 
 def handler(name: str) -> Callable[[dict[str, Any]], dict[str, Any]]:

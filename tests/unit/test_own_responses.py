@@ -26,7 +26,7 @@ from assay.pipeline.drops import Drops
 from assay.pipeline.refusals import Refusals
 from assay.pipeline.start import EvaluationStarter
 from assay.pipeline.suites import Suites
-from assay.scoring.score_files import from_parquet
+from tests.unit.scores_support import rows_of
 from tests.unit.start_world import Announcements, Book, Log, Pipelines, Timetable
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
@@ -231,5 +231,5 @@ def test_scores_lie_in_the_order_of_the_catalog(storage: Storage) -> None:
     ids = [json.loads(line)["id"] for line in storage.lines(paths.catalog)]
     for model in config.models:
         [key] = storage.keys(paths.scores(model.name))
-        rows = from_parquet(storage.read(key))
+        rows = rows_of(storage.read(key))
         assert list(dict.fromkeys(row.record_id for row in rows)) == ids

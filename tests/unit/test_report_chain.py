@@ -22,9 +22,9 @@ from assay.inference.runner import Answer, ask_all
 from assay.inference.store import PartStore, read_responses
 from assay.report.page import render_report
 from assay.report.samples import select_samples
-from assay.scoring.outcome import summarize
 from assay.scoring.score_files import read_scores, write_score_tables
-from assay.scoring.scoring import Scoring, score_responses
+from assay.scoring.scoring import Scoring
+from tests.unit.scores_support import outcome_of
 
 
 class Capitals:
@@ -80,12 +80,13 @@ def test_from_a_catalog_to_a_report(storage: Storage) -> None:
             store=PartStore(storage, responses),
             limits=config.limits,
         )
-        outcome = summarize(model.name, len(records), read_responses(storage, responses))
+        outcome = outcome_of(model.name, len(records), read_responses(storage, responses))
         assert (outcome.answered, outcome.failed, outcome.errors) == (summary.answered, summary.failed, summary.errors)
         outcomes.append(outcome)
         with Scoring(config.algorithms) as scoring:
-            tables_of = score_responses(records, read_responses(storage, responses), scoring)
-            write_score_tables(storage, scores, tables_of)
+            said = {response.record_id: response for response in read_responses(storage, responses)}
+            table = scoring.score([(record, said.get(record.id)) for record in records])
+            write_score_tables(storage, scores, [table])
         tables[model.name] = read_scores(storage, scores)
 
     index = RecordIndex.of(records, clustered=False)

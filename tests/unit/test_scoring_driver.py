@@ -17,7 +17,7 @@ from assay.contracts.results import Failure, Response
 from assay.scoring.assets import Assets, Folders, MissingAssetError
 from assay.scoring.score_files import SCHEMA, read_scores, write_score_tables
 from assay.scoring.scorer import OneByOne, Sample, Scored, Scorer, Tally, UnscorableError, Unscored, make_scorer
-from assay.scoring.scoring import Scoring, SecondAnswers, labels_of, needs_catalog, score_responses
+from assay.scoring.scoring import Scoring, SecondAnswers, labels_of, needs_catalog
 
 BOTH = [AlgorithmSection(algorithm="FactualKnowledge"), AlgorithmSection(algorithm="QAAccuracy")]
 LABELS = [AlgorithmSection(algorithm="ClassificationAccuracy")]
@@ -42,7 +42,7 @@ def test_every_record_gets_every_score_or_the_reason_that_it_has_none() -> None:
     failed = Response(record_id="2", text=None, latency_ms=None, attempts=4, prompt="p", failure=failure)
     records = [record("1"), record("2"), record("3")]
     with Scoring(BOTH) as scoring:
-        [table] = score_responses(records, [answer("1", "Paris"), failed], scoring)
+        table = scoring.score(list(zip(records, [answer("1", "Paris"), failed, None], strict=True)))
     found = rows(table)
     assert len(found) == 3 * 7
     assert {row["record_id"]: row["error"] for row in found} == {
@@ -58,13 +58,6 @@ def test_every_record_gets_every_score_or_the_reason_that_it_has_none() -> None:
 def test_an_empty_answer_is_scored_and_not_an_error() -> None:
     with Scoring(BOTH) as scoring:
         assert [row["value"] for row in rows(scoring.score([(record("1"), answer("1", ""))]))] == [0.0] * 7
-
-
-@pytest.mark.parametrize("identifiers", [["9"], ["1", "1"]])
-def test_a_response_to_no_record_and_a_second_response_are_refused(identifiers: list[str]) -> None:
-    responses = [answer(identifier, "Paris") for identifier in identifiers]
-    with Scoring(BOTH[:1]) as scoring, pytest.raises(ValueError, match="which is no record or has a response already"):
-        list(score_responses([record("1")], responses, scoring))
 
 
 class Odd(OneByOne):

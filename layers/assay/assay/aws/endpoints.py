@@ -78,11 +78,6 @@ class Endpoints:
         description = self._describe(name)
         return None if description is None else str(description["EndpointStatus"])
 
-    def owner_evaluation(self, name: str) -> str | None:
-        """The evaluation of ours that created the endpoint; None when it is not ours, or not there."""
-        description = self._describe(name)
-        return None if description is None else self._evaluation_of(description["EndpointArn"])
-
     @transient_faults()
     def look(self, name: str) -> Serving | None:
         """The endpoint as it is: whose, which model by its tags or JumpStart's, and on what; None when not there."""
@@ -139,10 +134,6 @@ class Endpoints:
                 raise EndpointFailedError(f"endpoint {name} was still {status} after {seconds:.0f} s")
             self._sleep(pause)
             pause = min(pause * 2, poll_seconds)
-
-    def release_settled(self, name: str, evaluation_id: str, seconds: float, poll_seconds: float = 10.0) -> Released:
-        """As `release`, but wait for an endpoint that is still being created, and try again what SageMaker refused."""
-        return self.settled(name, seconds, lambda: self.release(name, evaluation_id), poll_seconds)
 
     def settled(self, name: str, seconds: float, release: Callable[[], T], poll_seconds: float = 10.0) -> T:
         """Release an endpoint once it is no longer being created, and try again what SageMaker refused.

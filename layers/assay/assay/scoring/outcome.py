@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -74,45 +74,6 @@ class OutcomeTally:
             deploy_seconds=deploy_seconds,
             judge=judge,
         )
-
-
-def summarize(
-    model: str,
-    records: int,
-    responses: Iterable[Response],
-    *,
-    endpoint_name: str | None = None,
-    model_version: str | None = None,
-    wall_seconds: float | None = None,
-    deploy_seconds: float | None = None,
-) -> ModelOutcome:
-    """The outcome of so many records, of which some have a response.
-
-    Args:
-        records: records in the catalog.
-        responses: at most one for a record.
-        wall_seconds: how long it took to ask them.
-        deploy_seconds: how long its endpoint took to be in service; None where it was there already.
-
-    Raises:
-        ValueError: there are more responses than records.
-    """
-    tally = OutcomeTally()
-    found = 0
-    for response in responses:
-        found += 1
-        tally.add(response)
-    if found > records:
-        raise ValueError(f"{found} responses to {records} records")
-    for _ in range(records - found):
-        tally.add(None)
-    return tally.outcome(
-        model,
-        endpoint_name=endpoint_name,
-        model_version=model_version,
-        wall_seconds=wall_seconds,
-        deploy_seconds=deploy_seconds,
-    )
 
 
 @dataclass

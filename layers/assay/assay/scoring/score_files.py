@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from itertools import islice, product
+from itertools import product
 from typing import Protocol
 
 import numpy as np
@@ -14,8 +14,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
-
-from assay.contracts.results import ScoreRow
 
 PART_ROWS = 50_000
 _PART = re.compile(r"part-(\d+)\.parquet$")
@@ -76,11 +74,6 @@ class ScoreTable:
         return self.columns.get((algorithm, score))
 
 
-def to_parquet(rows: Iterable[ScoreRow]) -> bytes:
-    """Rows as one Parquet file."""
-    return table_to_parquet(pa.Table.from_pylist([row.model_dump() for row in rows], schema=SCHEMA))
-
-
 def table_to_parquet(table: pa.Table) -> bytes:
     """Rows by the schema of scores as one Parquet file."""
     buffer = io.BytesIO()
@@ -88,25 +81,12 @@ def table_to_parquet(table: pa.Table) -> bytes:
     return buffer.getvalue()
 
 
-def from_parquet(body: bytes) -> list[ScoreRow]:
-    """The rows of one Parquet file."""
-    return [ScoreRow.model_validate(row) for row in pq.read_table(io.BytesIO(body), schema=SCHEMA).to_pylist()]
-
-
-def write_scores(objects: Objects, prefix: str, rows: Iterable[ScoreRow]) -> int:
-    """Write rows as `part-00000.parquet` and so on below `prefix`; the number of rows. Memory holds one part.
-
-    Scoring the same records again replaces the parts, since it gives as many rows.
-    """
-    total = 0
-    for number, part in enumerate(_batches(rows)):
-        objects.write(f"{prefix}part-{number:05d}.parquet", to_parquet(part))
-        total += len(part)
-    return total
-
-
 def write_score_tables(objects: Objects, prefix: str, tables: Iterable[pa.Table]) -> int:
-    """As `write_scores`, of tables such as `Scoring.score` gives; they are put together to parts of the same size."""
+    """Write tables as `part-00000.parquet` and so on below `prefix`; the number of rows. Memory holds one part.
+
+    Tables such as `Scoring.score` gives are put together to parts of about the same size. Scoring the same records
+    again replaces the parts, since it gives as many rows.
+    """
     total = number = 0
     waiting: list[pa.Table] = []
     for table in tables:
@@ -149,9 +129,3 @@ def read_scores(objects: Objects, prefix: str) -> ScoreTable:
             values=rows["value"].to_numpy().astype(np.float64),
         )
     return ScoreTable(found)
-
-
-def _batches(rows: Iterable[ScoreRow]) -> Iterator[list[ScoreRow]]:
-    remaining = iter(rows)
-    while part := list(islice(remaining, PART_ROWS)):
-        yield part

@@ -154,36 +154,6 @@ class Scoring:
         )
 
 
-def score_responses(records: Iterable[Record], responses: Iterable[Response], scoring: Scoring) -> Iterator[pa.Table]:
-    """Score every record, in batches; memory holds the records, and a batch.
-
-    Batches come in the order of the responses, and records without a response last.
-
-    Args:
-        responses: at most one for a record.
-
-    Raises:
-        ValueError: a response belongs to no record, or is the second to one.
-    """
-    waiting = {record.id: record for record in records}
-    batch: list[tuple[Record, Response | None]] = []
-    for response in responses:
-        record = waiting.pop(response.record_id, None)
-        if record is None:
-            raise ValueError(f"a response to {response.record_id!r}, which is no record or has a response already")
-        batch.append((record, response))
-        if len(batch) == BATCH_RECORDS:
-            yield scoring.score(batch)
-            batch = []
-    for record in waiting.values():
-        batch.append((record, None))
-        if len(batch) == BATCH_RECORDS:
-            yield scoring.score(batch)
-            batch = []
-    if batch:
-        yield scoring.score(batch)
-
-
 def needs_catalog(algorithms: Iterable[AlgorithmSection]) -> bool:
     """Whether an algorithm needs to know every expected answer (`labels_of`) before it scores."""
     return any("catalog" in section.known.needs for section in algorithms)
