@@ -12,26 +12,9 @@ from assay.contracts.catalog import Record
 from assay.contracts.results import Failure, Response
 from assay.inference.kept import KeptResponses, answered_ids
 from assay.inference.store import PartStore, part_bodies, read_responses
+from tests.unit.memory_bucket import Bucket
 
 PREFIX = "evaluations/demo/1/models/m/responses/"
-
-
-class Bucket:
-    """Objects in memory, which counts how often each is read."""
-
-    def __init__(self) -> None:
-        self.objects: dict[str, bytes] = {}
-        self.read_keys: list[str] = []
-
-    def keys(self, prefix: str) -> list[str]:
-        return sorted(key for key in self.objects if key.startswith(prefix))
-
-    def read(self, key: str) -> bytes:
-        self.read_keys.append(key)
-        return self.objects[key]
-
-    def write(self, key: str, body: bytes) -> None:
-        self.objects[key] = body
 
 
 def record(name: str) -> Record:

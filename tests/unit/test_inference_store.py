@@ -2,24 +2,9 @@ from __future__ import annotations
 
 from assay.contracts.results import Failure, Response
 from assay.inference.store import PartStore, read_responses
+from tests.unit.memory_bucket import Bucket
 
 PREFIX = "evaluations/demo/1/models/m/responses/"
-
-
-class Bucket:
-    """Objects in memory."""
-
-    def __init__(self) -> None:
-        self.objects: dict[str, bytes] = {}
-
-    def keys(self, prefix: str) -> list[str]:
-        return sorted(key for key in self.objects if key.startswith(prefix))
-
-    def read(self, key: str) -> bytes:
-        return self.objects[key]
-
-    def write(self, key: str, body: bytes) -> None:
-        self.objects[key] = body
 
 
 def answer(record_id: str, text: str = "yes") -> Response:

@@ -25,6 +25,7 @@ from assay.inference.store import PartStore
 from assay.pipeline.judging import Judging, identity_of
 from assay.scoring.judging import InvalidJudgementError, better_of, comparing_prompt, grade_of, grading_prompt
 from assay.scoring.scoring import Scoring
+from tests.unit.memory_bucket import Bucket
 from tools.algorithms_page import JUDGE
 
 RECORDS = [
@@ -45,20 +46,6 @@ def config(**changes: Any) -> SuiteConfig:
         "judge": {"provider": "endpoint", "endpoint_name": "judge", "rubric": "Be fair."},
     }
     return SuiteConfig.model_validate(raw | changes)
-
-
-class Bucket:
-    def __init__(self) -> None:
-        self.files: dict[str, bytes] = {}
-
-    def keys(self, prefix: str) -> list[str]:
-        return sorted(key for key in self.files if key.startswith(prefix))
-
-    def read(self, key: str) -> bytes:
-        return self.files[key]
-
-    def write(self, key: str, body: bytes) -> None:
-        self.files[key] = body
 
 
 class Scripted:
@@ -96,7 +83,7 @@ def judged(
                  failure=None if text is not None else failure)
         for record, text in zip(RECORDS, texts, strict=True)
     ]  # fmt: skip
-    bucket.files = {key: body for key, body in bucket.files.items() if key.startswith("judgements/")}
+    bucket.objects = {key: body for key, body in bucket.objects.items() if key.startswith("judgements/")}
     PartStore(bucket, "first/").append(responses)
     judging = Judging(suite, model, judge, bucket)
 

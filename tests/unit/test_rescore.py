@@ -19,6 +19,7 @@ from assay.pipeline.rescore import rescore, rescore_name
 from cli import rescore as command
 from cli.main import app
 from cli.target import Target
+from tests.unit.memory_bucket import Bucket
 
 PATHS = EvaluationPaths(bucket="assay", suite="demo", evaluation_id="0123456789abcdef0123456789abcdef")
 CONFIG = SuiteConfig.model_validate(
@@ -32,23 +33,6 @@ CONFIG = SuiteConfig.model_validate(
         "algorithms": ["FactualKnowledge"],
     }
 )
-
-
-class Bucket:
-    def __init__(self) -> None:
-        self.files: dict[str, bytes] = {}
-
-    def keys(self, prefix: str) -> list[str]:
-        return sorted(key for key in self.files if key.startswith(prefix))
-
-    def read(self, key: str) -> bytes:
-        return self.files[key]
-
-    def write(self, key: str, body: bytes, content_type: str = "") -> None:
-        self.files[key] = body
-
-    def download(self, key: str, path: str) -> None:
-        Path(path).write_bytes(self.files[key])
 
 
 @pytest.fixture
@@ -76,7 +60,7 @@ def sections(*names: str, **parameters: Any) -> list[AlgorithmSection]:
 
 
 def test_every_model_with_responses_gets_new_scores_beside_the_old(bucket: Bucket) -> None:
-    before = dict(bucket.files)
+    before = dict(bucket.objects)
     found = rescore(bucket, PATHS, CONFIG, sections("ExactMatch", "Bleu"))
     assert (found.metric, found.winner, found.verdict) == ("ExactMatch.exact_match", "good", "better")
     means = {model.model: model.scores[0].mean for model in found.models if model.scores[0].mean.n}
@@ -85,17 +69,17 @@ def test_every_model_with_responses_gets_new_scores_beside_the_old(bucket: Bucke
         "poor": (5 / 39, 39, 1),
     }
     assert {model.model for model in found.models if model.ineligible} == {"gone"}
-    assert {key: bucket.files[key] for key in before} == before
-    new = sorted(key.removeprefix(f"{PATHS.prefix}/rescored/") for key in set(bucket.files) - set(before))
+    assert {key: bucket.objects[key] for key in before} == before
+    new = sorted(key.removeprefix(f"{PATHS.prefix}/rescored/") for key in set(bucket.objects) - set(before))
     folder = rescore_name(sections("ExactMatch", "Bleu"))
     assert new == [
         f"{folder}/algorithms.json",
         f"{folder}/comparison.json",
         *(f"{folder}/models/{m}/{f}" for m in ("good", "poor") for f in ("outcome.json", "scores/part-00000.parquet")),
     ]
-    assert Comparison.model_validate_json(bucket.files[f"{PATHS.prefix}/rescored/{folder}/comparison.json"]) == found
+    assert Comparison.model_validate_json(bucket.objects[f"{PATHS.prefix}/rescored/{folder}/comparison.json"]) == found
     outcome = ModelOutcome.model_validate_json(
-        bucket.files[f"{PATHS.prefix}/rescored/{folder}/models/good/outcome.json"]
+        bucket.objects[f"{PATHS.prefix}/rescored/{folder}/models/good/outcome.json"]
     )
     assert (outcome.answered, outcome.wall_seconds) == (39, 9)
     assert [score.score for score in outcome.dataset_scores] == ["corpus_bleu"]
@@ -103,17 +87,17 @@ def test_every_model_with_responses_gets_new_scores_beside_the_old(bucket: Bucke
 
 def test_the_same_algorithms_go_to_the_same_folder_and_other_parameters_to_another(bucket: Bucket) -> None:
     rescore(bucket, PATHS, CONFIG, sections("ExactMatch"))
-    once = dict(bucket.files)
+    once = dict(bucket.objects)
     rescore(bucket, PATHS, CONFIG, sections("ExactMatch"))
-    assert bucket.files == once
+    assert bucket.objects == once
     assert rescore_name(sections("ExactMatch")) != rescore_name(sections("ExactMatch", ignore_case=True))
 
 
 def test_an_algorithm_that_would_ask_a_model_is_refused_before_anything_is_written(bucket: Bucket) -> None:
-    before = dict(bucket.files)
+    before = dict(bucket.objects)
     with pytest.raises(RejectedError, match="GeneralSemanticRobustness asks a model, and rescoring asks none"):
         rescore(bucket, PATHS, CONFIG, sections("ExactMatch", "GeneralSemanticRobustness"))
-    assert bucket.files == before
+    assert bucket.objects == before
 
 
 class S3:

@@ -18,6 +18,7 @@ from assay.scoring.assets import Assets, Folders, MissingAssetError
 from assay.scoring.score_files import SCHEMA, read_scores, write_score_tables
 from assay.scoring.scorer import OneByOne, Sample, Scored, Scorer, Tally, UnscorableError, Unscored, make_scorer
 from assay.scoring.scoring import Scoring, SecondAnswers, labels_of, needs_catalog
+from tests.unit.memory_bucket import Bucket
 
 BOTH = [AlgorithmSection(algorithm="FactualKnowledge"), AlgorithmSection(algorithm="QAAccuracy")]
 LABELS = [AlgorithmSection(algorithm="ClassificationAccuracy")]
@@ -267,29 +268,15 @@ def test_labels_are_the_catalogs_where_an_algorithm_needs_them() -> None:
     assert labels_of([record("1", "b"), record("2", "a"), record("3", "b")]) == ("b", "a")
 
 
-class Memory:
-    def __init__(self) -> None:
-        self.files: dict[str, bytes] = {}
-
-    def keys(self, prefix: str) -> list[str]:
-        return [key for key in self.files if key.startswith(prefix)]
-
-    def read(self, key: str) -> bytes:
-        return self.files[key]
-
-    def write(self, key: str, body: bytes) -> None:
-        self.files[key] = body
-
-
 def test_tables_come_back_from_parts_as_they_were(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("assay.scoring.score_files.PART_ROWS", 10)
-    bucket = Memory()
+    bucket = Bucket()
     records = [record(str(index)) for index in range(9)]
     with Scoring(BOTH[:1]) as scoring:
         tables = (scoring.score([(item, answer(item.id, "Paris" if index % 2 else "Rome"))])
                   for index, item in enumerate(records))  # fmt: skip
         assert write_score_tables(bucket, "s/", tables) == 18
-    assert sorted(bucket.files) == ["s/part-00000.parquet", "s/part-00001.parquet"]
+    assert sorted(bucket.objects) == ["s/part-00000.parquet", "s/part-00001.parquet"]
     column = read_scores(bucket, "s/").column("FactualKnowledge", "factual_knowledge")
     assert column is not None
     assert list(column.record_ids) == [str(index) for index in range(9)]

@@ -12,25 +12,10 @@ from hypothesis import strategies as st
 from assay.contracts.results import Failure, Latency, Response, ScoreRow, Tokens
 from assay.scoring import score_files
 from assay.scoring.score_files import ScoreTable, read_scores, table_to_parquet
+from tests.unit.memory_bucket import Bucket
 from tests.unit.scores_support import outcome_of, rows_of, table_of, write_rows
 
 PREFIX = "evaluations/demo/1/models/m/scores/"
-
-
-class Bucket:
-    """Objects in memory."""
-
-    def __init__(self) -> None:
-        self.objects: dict[str, bytes] = {}
-
-    def keys(self, prefix: str) -> list[str]:
-        return sorted(key for key in self.objects if key.startswith(prefix))
-
-    def read(self, key: str) -> bytes:
-        return self.objects[key]
-
-    def write(self, key: str, body: bytes) -> None:
-        self.objects[key] = body
 
 
 def row(record_id: str, value: float | None, score: str = "f1_score") -> ScoreRow:

@@ -19,25 +19,12 @@ from assay.inference.runner import ask_all
 from assay.inference.store import PartStore
 from assay.pipeline.second_asking import SecondAsking
 from assay.scoring.scoring import Scoring
+from tests.unit.memory_bucket import Bucket
 
 RECORDS = [Record(id=str(n), model_input=f"what is the capital of country {n}?", target_output="x") for n in range(8)]
 GENERAL = AlgorithmSection(algorithm="GeneralSemanticRobustness", parameters={"num_perturbations": 2})
 ANSWERS = AlgorithmSection(algorithm="QAAccuracySemanticRobustness", parameters={"num_perturbations": 2})
 LIMITS = LimitsSection(concurrency=2)
-
-
-class Bucket:
-    def __init__(self) -> None:
-        self.files: dict[str, bytes] = {}
-
-    def keys(self, prefix: str) -> list[str]:
-        return sorted(key for key in self.files if key.startswith(prefix))
-
-    def read(self, key: str) -> bytes:
-        return self.files[key]
-
-    def write(self, key: str, body: bytes) -> None:
-        self.files[key] = body
 
 
 class Speaker:

@@ -21,7 +21,6 @@ from assay.scoring.columns import AlgorithmScores, columns_of, no_answer, table_
 from assay.scoring.score_files import SCHEMA
 from assay.scoring.scorer import Sample, Scorer, make_scorer
 
-BATCH_RECORDS = 5_000
 _SLICE_RECORDS = 250
 # A pool costs the imports of its workers, and each response its way there and back. Below these it does not pay.
 _POOL_SECONDS = 10.0
@@ -104,7 +103,7 @@ class Scoring:
         """The scores of a batch, by the schema of `score_files.SCHEMA`: for each record and score a value or an error.
 
         `NoAnswer` stands where the model did not answer, `ScoringFailed` where the algorithm raised. Memory holds the
-        batch; `BATCH_RECORDS` is a good size.
+        batch.
 
         Args:
             pairs: records with their responses; None for one that was not asked.

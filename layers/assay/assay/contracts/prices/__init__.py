@@ -14,7 +14,6 @@ from assay.contracts.decision_sections import PricingSection
 from assay.contracts.errors import Fault, RejectedError
 
 BUNDLED = "2026-11.yaml"
-OWN = "pricing"
 # What an inference profile puts before the id of its model, as an id or as an ARN; an ARN of a model likewise.
 _PROFILE = re.compile(
     r"^(arn:[a-z-]+:bedrock:[a-z0-9-]*:[0-9]*:(foundation-model|inference-profile)/)?"
