@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
 import boto3
-import pytest
-from moto import mock_aws
 
 from assay.aws.evaluation_files import EvaluationFiles
 from assay.aws.storage import Storage
@@ -28,17 +24,6 @@ models: [{name: new, provider: endpoint, endpoint_name: e}, {name: old, provider
 algorithms: [FactualKnowledge]
 """
 N = 100
-
-
-@contextmanager
-def bucket_of_drops(monkeypatch: pytest.MonkeyPatch) -> Iterator[Storage]:
-    """An account with an empty bucket."""
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "x")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
-    with mock_aws():
-        boto3.client("s3").create_bucket(Bucket="drops", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
-        yield Storage("drops")
 
 
 def evaluated(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -17,15 +16,9 @@ from assay.aws.storage import Storage
 from assay.contracts.config import load_config
 from assay.contracts.evaluation import EvaluationPaths
 from assay.contracts.gate import GateResult
-from tests.unit.evaluation_support import CONFIG, N, bucket_of_drops, champion_of, evaluated, registered
+from tests.unit.evaluation_support import CONFIG, N, champion_of, evaluated, registered
 
 THEN, NOW = (EvaluationPaths(bucket="drops", suite="sums", evaluation_id=digit * 32) for digit in "12")
-
-
-@pytest.fixture
-def storage(monkeypatch: pytest.MonkeyPatch) -> Iterator[Storage]:
-    with bucket_of_drops(monkeypatch) as found:
-        yield found
 
 
 def gate(storage: Storage) -> GateResult:

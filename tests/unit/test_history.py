@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -20,16 +19,10 @@ from assay.decision.drift import drift, what_changed
 from cli.suite_history import Entry, as_values, print_history, read_history
 from cli.target import Target
 from tests.unit import gate_support
-from tests.unit.evaluation_support import CONFIG, N, bucket_of_drops, champion_of, evaluated
+from tests.unit.evaluation_support import CONFIG, N, champion_of, evaluated
 from tests.unit.template import load_template
 
 START = datetime(2026, 11, 24, 8, 0, tzinfo=UTC)
-
-
-@pytest.fixture
-def storage(monkeypatch: pytest.MonkeyPatch) -> Iterator[Storage]:
-    with bucket_of_drops(monkeypatch) as found:
-        yield found
 
 
 @pytest.fixture

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import gzip
 import json
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 import boto3
 import pytest
-from moto import mock_aws
 
 from assay.aws.evaluation_files import EvaluationFiles
 from assay.aws.storage import Storage
@@ -35,15 +33,11 @@ CATALOG = (EXAMPLES / "catalogs" / "own-responses.csv").read_bytes()
 
 
 @pytest.fixture
-def storage(monkeypatch: pytest.MonkeyPatch) -> Iterator[Storage]:
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "test")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
-    with mock_aws():
-        client = boto3.client("s3")
-        client.create_bucket(Bucket="drops", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
-        client.put_bucket_versioning(Bucket="drops", VersioningConfiguration={"Status": "Enabled"})
-        yield Storage("drops")
+def storage(storage: Storage) -> Storage:
+    """With versions, as the stack's bucket has them."""
+    versioning = {"Status": "Enabled"}
+    boto3.client("s3").put_bucket_versioning(Bucket="drops", VersioningConfiguration=versioning)
+    return storage
 
 
 def drops_of(storage: Storage) -> tuple[Drops, Pipelines]:

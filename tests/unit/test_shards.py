@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Iterator
 from datetime import UTC, datetime
 
 import boto3
 import pytest
-from moto import mock_aws
 
 from assay.aws import providers
 from assay.aws.providers import Connection
@@ -59,28 +57,23 @@ class Recorded:
 
 
 @pytest.fixture
-def storage(monkeypatch: pytest.MonkeyPatch) -> Iterator[Storage]:
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "test")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    with mock_aws():
-        boto3.client("s3").create_bucket(Bucket="drops")
-        storage = Storage("drops")
-        source = SourceObject(uri="s3://drops/x", version_id=None, sha256="0" * 64)
-        manifest = Manifest(
-            evaluation_id=PATHS.evaluation_id,
-            suite="sums",
-            requested_at=datetime(2026, 1, 2, tzinfo=UTC),
-            config=source,
-            catalog=source,
-            records=RECORDS,
-            versions={},
-        )
-        storage.write(PATHS.manifest, manifest.model_dump_json().encode())
-        storage.write(PATHS.config, CONFIG)
-        records = [Record(id=f"r{n}", model_input=str(n), target_output=str(n)) for n in range(RECORDS)]
-        storage.write(PATHS.catalog, "".join(f"{record.model_dump_json()}\n" for record in records).encode())
-        yield storage
+def storage(storage: Storage) -> Storage:
+    """With an evaluation in it that is about to begin."""
+    source = SourceObject(uri="s3://drops/x", version_id=None, sha256="0" * 64)
+    manifest = Manifest(
+        evaluation_id=PATHS.evaluation_id,
+        suite="sums",
+        requested_at=datetime(2026, 1, 2, tzinfo=UTC),
+        config=source,
+        catalog=source,
+        records=RECORDS,
+        versions={},
+    )
+    storage.write(PATHS.manifest, manifest.model_dump_json().encode())
+    storage.write(PATHS.config, CONFIG)
+    records = [Record(id=f"r{n}", model_input=str(n), target_output=str(n)) for n in range(RECORDS)]
+    storage.write(PATHS.catalog, "".join(f"{record.model_dump_json()}\n" for record in records).encode())
+    return storage
 
 
 @pytest.fixture

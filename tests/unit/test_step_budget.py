@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, datetime
 
-import boto3
 import pytest
-from moto import mock_aws
 
 from assay.aws import providers
 from assay.aws.storage import Storage
@@ -42,16 +39,6 @@ class Paid:
     def ask(self, prompt: str, *, deadline_seconds: float) -> Answer:
         self.asked.append(prompt)
         return Answer("4", 1.0, input_tokens=3, output_tokens=10)
-
-
-@pytest.fixture
-def storage(monkeypatch: pytest.MonkeyPatch) -> Iterator[Storage]:
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "test")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    with mock_aws():
-        boto3.client("s3").create_bucket(Bucket="drops")
-        yield Storage("drops")
 
 
 def lay(storage: Storage, allotment: float) -> None:
