@@ -115,6 +115,7 @@ BAD = [
     ("model_id: some-model", "model_ids: some-model", 9, "models[0].model_ids", "did you mean `model_id`?"),
     ("endpoint_name: small-live", "endpoint_name: small_live", 10, "models[0].endpoint_name", "1 to 63 letters"),
     ("endpoint_name: small-live", "endpoint_name: live", 23, "models[1].endpoint_name", "share the endpoint 'live'"),
+    ("    endpoint_name: live", "    endpoint_name: Small-Live", 23, "models[1].endpoint_name", "differ by case only"),
     ("ml.m5.xlarge", "ml.m5", 12, "models[0].deployment_config.instance_type", "such as ml.g5.2xlarge"),
     ("ml.m5.xlarge", "[]", 12, "models[0].deployment_config.instance_type", "at least 1 item"),
     ("ml.m5.xlarge", "[ml.m5.large, m5]", 12, "models[0].deployment_config.instance_type[1]", "such as"),

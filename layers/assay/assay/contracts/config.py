@@ -104,6 +104,7 @@ class SuiteConfig(Section):
         templates = dataset.get("prompt_templates") if isinstance(dataset, dict) else None
         yield from _repeated("models", "name", models)
         yield from _unlike_deployments(models)
+        yield from _alike_but_for_case(models)
         yield from _kept_beyond_lanes(models, raw.get("limits"))
         if isinstance(templates, dict) and templates:
             yield from _contenders(models, templates)
@@ -223,6 +224,19 @@ def _unlike_deployments(models: list[tuple[int, dict[str, Any]]]) -> Iterator[Br
                 f"models {str(first.get('name'))[:80]!r} and {str(model.get('name'))[:80]!r} share the endpoint "
                 f"{group[:80]!r}, so provider, model_id, model_version, deployment_config, finetuning_config, "
                 "huggingface_config and cleanup_endpoint must be the same"
+            )
+            yield ("models", index, "endpoint_name"), message
+
+
+def _alike_but_for_case(models: list[tuple[int, dict[str, Any]]]) -> Iterator[Broken]:
+    """Names that CreateEndpoint takes for one ("case-insensitive"), and InvokeEndpoint finds by one spelling only."""
+    first_of: dict[str, str] = {}
+    for index, model in models:
+        name = model.get("endpoint_name")
+        if isinstance(name, str) and (first := first_of.setdefault(name.lower(), name)) != name:
+            message = (
+                f"{name[:80]!r} and {first[:80]!r} differ by case only, and no two endpoints do; "
+                "write both alike to share it, or choose another name"
             )
             yield ("models", index, "endpoint_name"), message
 
