@@ -43,8 +43,9 @@ chaos: setup build ## 200 evaluations with a fault at a random point each; SEEDS
 fuzz: setup ## put thousands of random configs and catalogs to the readers, and kill 120 runs at random points
 	ASSAY_FUZZ_EXAMPLES=5000 ASSAY_KILLS=60 $(BIN)/pytest tests/fuzz
 
-BENCHMARKS ?= catalog throughput faults evaluate_step against_fmeval scoring decision calibration
-bench: setup ## measure everything anew and write docs/benchmarks.md (half an hour; BENCHMARKS="faults catalog" for some)
+BENCHMARKS ?= catalog throughput faults evaluate_step against_fmeval against_peers scoring decision calibration
+PEERS := .assay/bench-envs
+bench: setup $(if $(filter against_peers,$(BENCHMARKS)),$(patsubst %,$(PEERS)/%/.ready,deepeval inspect-ai lm-eval)) ## measure everything anew and write docs/benchmarks.md (an hour; BENCHMARKS="faults catalog" for some)
 	for name in $(BENCHMARKS); do echo "$$name"; $(BIN)/python -m benchmarks.$$name || exit 1; done
 	$(BIN)/python -m benchmarks.table
 
@@ -105,6 +106,12 @@ $(SAM)/.ready: requirements/sam.txt
 	@echo "setting up $(SAM): aws-sam-cli"
 	@test -x $(SAM)/bin/python || $(PYTHON) -m venv $(SAM)
 	@$(SAM)/bin/python $(PIP) --no-deps --requirement requirements/sam.txt
+	@touch $@
+
+$(PEERS)/%/.ready: benchmarks/environments/%.txt
+	@echo "setting up $(PEERS)/$*, to measure against it"
+	@test -x $(PEERS)/$*/bin/python || $(PYTHON) -m venv $(PEERS)/$*
+	@$(PEERS)/$*/bin/python $(PIP) --no-deps --requirement $<
 	@touch $@
 
 $(BUILT): template.yaml samconfig.toml $(SOURCES) $(SAM)/.ready $(VENV)/.ready

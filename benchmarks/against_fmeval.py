@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -132,45 +133,25 @@ def with_fmeval(records: int) -> dict[str, float]:
 def with_assay(records: int) -> dict[str, float]:
     """What the evaluate step does: ask, keep, join, score, write."""
     from assay.contracts.catalog import Record
-    from assay.contracts.config import AlgorithmSection, LimitsSection
-    from assay.inference.kept import KeptResponses
-    from assay.inference.prompts import render_prompt
-    from assay.inference.runner import ask_all
-    from assay.inference.store import PartStore
-    from assay.scoring.score_files import read_scores, write_score_tables
+    from assay.contracts.config import AlgorithmSection
     from assay.scoring.scoring import Scoring
-    from benchmarks.throughput import Folder, Sleeping
+    from benchmarks import ours
+    from benchmarks.throughput import Sleeping
 
-    algorithms = [AlgorithmSection(algorithm="FactualKnowledge", target_output_delimiter="<OR>")]
-    with Scoring(algorithms):  # imports fmeval, as the other side has by now
+    algorithm = AlgorithmSection(algorithm="FactualKnowledge", target_output_delimiter="<OR>")
+    with Scoring([algorithm]):  # imports fmeval, as the other side has by now
         pass
     catalog = [Record(id=str(number), **row) for number, row in enumerate(rows_of(records))]
     seconds = []
     for _ in range(2):
         with tempfile.TemporaryDirectory() as folder:
-            responses, scores = Path(folder) / "responses", Path(folder) / "scores"
-            responses.mkdir()
-            scores.mkdir()
             started = time.perf_counter()
-            ask_all(
-                iter(catalog),
-                model=Sleeping(LATENCY_SECONDS),
-                prompt_of=lambda record: render_prompt("$model_input", record),
-                store=PartStore(Folder(), f"{responses}/"),
-                limits=LimitsSection(concurrency=CONCURRENCY),
-            )
-            with (
-                KeptResponses(Folder(), f"{responses}/", Path(folder) / "kept") as kept,
-                Scoring(algorithms, records=records) as scoring,
-            ):
-                tables = (scoring.score(pairs) for pairs in kept.joined(catalog))
-                write_score_tables(Folder(), f"{scores}/", tables)
+            scores = ours.evaluate(catalog, Sleeping(LATENCY_SECONDS), algorithm, CONCURRENCY, Path(folder))
             seconds.append(time.perf_counter() - started)
-            columns = read_scores(Folder(), f"{scores}/").columns
-    return _seconds(seconds, {score: float(column.values.mean()) for (_, score), column in columns.items()})
+    return _seconds(seconds, scores)
 
 
-def _seconds(seconds: list[float], scores: dict[str, float]) -> dict[str, float]:
+def _seconds(seconds: list[float], scores: Mapping[str, float]) -> dict[str, float]:
     if any(value != 1.0 for value in scores.values()) or not scores:
         raise RuntimeError(f"every answer is right, and the scores are {scores}")
     return {"first_seconds": seconds[0], "again_seconds": seconds[1]}

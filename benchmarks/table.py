@@ -97,6 +97,26 @@ def against_fmeval(found: Found) -> Iterator[str]:
     yield from rows("side | seconds with start-up | seconds without | records/s", *lines)
 
 
+def against_peers(found: Found) -> Iterator[str]:
+    yield f"Exact match, {found['runs']} runs, no network, no more than {found['concurrency']} requests in flight."
+    yield "Each side keeps its answers and scores on disk, and each peer does as much at once as it is fastest with."
+    yield "deepeval leaves it to its user to ask: asyncio does it here. Times are a side's seconds, and its processor"
+    yield "time, by ours of the same turn."
+    yield ""
+    lines = (
+        f"{model['latency_ms']:g} | {model['records']:,} | {side} {found['versions'][side]} | {row['workers']} | "
+        f"{spread(row['seconds'])} | {spread(row['records_per_second'])} | {spread(row['records_per_cpu_second'])} | "
+        f"{spread(row['peak_mb'])} | {spread(row['times_as_long'], '.3g')} | {spread(row['times_as_much_cpu'], '.3g')}"
+        for model in found["models"]
+        for side, row in model["sides"].items()
+    )
+    head = "model, ms | records | side | at once | seconds | records/s | records/CPU s | peak MB | times | times CPU"
+    yield from rows(head, *lines)
+    for side, reason in found["did_not_run"].items():
+        yield ""
+        yield f"{side} did not run: {reason}"
+
+
 def scoring(found: Found) -> Iterator[str]:
     yield f"{found['records']:,} records with answers, {found['runs']} runs, {found['cores']} cores, without BERTScore."
     yield "Ours reads, scores and writes; fmeval reads and scores. Required: 50 times as fast, 8 with imports."
@@ -213,6 +233,7 @@ def _where(name: str, found: Found) -> str:
 TABLES: dict[str, tuple[str, Callable[[Found], Iterator[str]]]] = {
     "throughput": ("Asking as fast as the model allows", throughput),
     "against_fmeval": ("Asking and scoring, against fmeval", against_fmeval),
+    "against_peers": ("Asking and scoring, against deepeval, lm-eval and inspect-ai", against_peers),
     "scoring": ("Scoring alone, against fmeval", scoring),
     "evaluate_step": ("A million records in the evaluate step", evaluate_step),
     "faults": ("A model that throttles, fails, hangs and answers badly", faults),

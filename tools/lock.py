@@ -13,12 +13,21 @@ FILES = {
     "requirements/lambda.txt": (".venv/envs/lambda", "From requirements/lambda.in. Installed with --no-deps."),
     "requirements/sam.txt": (".venv/envs/sam", "From requirements/sam.in. Installed with --no-deps."),
 }
+# Only `make bench` installs these.
+BENCHMARKED = {
+    f"benchmarks/environments/{peer}.txt": (
+        f".assay/bench-envs/{peer}",
+        f"{peer}, which Assay is measured against. Installed with --no-deps.",
+    )
+    for peer in ("deepeval", "inspect-ai", "lm-eval")
+}
 NOT_LOCKED = {"assay", "pip"}
 
 
 def main() -> None:
     """Replace every lock file; local version labels such as `+cpu` are left out, so that any index can serve them."""
-    for file, (environment, note) in FILES.items():
+    installed = {file: at for file, at in BENCHMARKED.items() if (ROOT / at[0]).exists()}
+    for file, (environment, note) in (FILES | installed).items():
         [folder] = (ROOT / environment / "lib").glob("python3.*/site-packages")
         found = {item.name.lower(): item for item in importlib.metadata.distributions(path=[str(folder)])}
         kept = [item for name, item in sorted(found.items()) if name not in NOT_LOCKED]

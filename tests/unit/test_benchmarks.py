@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import measuring, table, throughput
+from benchmarks import against_peers, measuring, table, throughput
+from benchmarks.peers import sleeping
 from benchmarks.servers import aws_environment
 
 
@@ -51,3 +52,48 @@ def test_the_page_shows_the_results_that_are_there_and_no_others(
 
 def test_the_page_of_the_repository_is_that_of_its_results() -> None:
     assert table.PAGE.read_text(encoding="utf-8") == table.page(measuring.RESULTS)
+
+
+def test_a_side_is_timed_in_a_process_without_a_network() -> None:
+    found = against_peers.run(against_peers.OURS, against_peers.Load(latency=0.001, records=40), workers=8)
+    assert found["version"] == "0.1.0"
+    assert found["seconds"] > 0.001 * 40 / 8
+    assert found["cpu_seconds"] > 0
+
+
+def test_a_peer_that_does_not_run_has_its_reason_and_no_figures(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(against_peers, "ENVIRONMENTS", tmp_path)
+    broken = tmp_path / "lm-eval" / "bin" / "python"
+    broken.parent.mkdir(parents=True)
+    broken.write_text("#!/bin/sh\necho it cannot be imported >&2\nexit 3\n")
+    broken.chmod(0o755)
+    missing: dict[str, str] = {}
+    assert against_peers.best_workers(against_peers.Load(0, 4), [1], missing) == {}
+    assert missing["lm-eval"] == "it cannot be imported"
+    assert "no environment" in missing["deepeval"]
+    monkeypatch.setattr(measuring, "RESULTS", tmp_path)
+    run = {"seconds": 2.0, "cpu_seconds": 1.0, "peak_mb": 9.0}
+    side = against_peers.summary([run], [{**run, "seconds": 1.0}], against_peers.Load(0, 4), 1)
+    found = {"runs": 1, "concurrency": 64, "versions": {"assay": "1"}, "did_not_run": missing}
+    model = {"latency_ms": 50.0, "records": 4, "sides": {"assay": side}}
+    measuring.write_results("against_peers", {**found, "models": [model]})
+    page = table.page(tmp_path)
+    assert "| 50 | 4 | assay 1 | 1 | 2 | 2 | 4 | 9 | 2 | 1 |" in page
+    assert "\nlm-eval did not run: it cannot be imported\n" in page
+
+
+def test_a_side_whose_scores_are_not_the_true_ones_has_no_figures(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["side", "--records=8", "--latency=0", "--concurrency=1", "--workers=1"]
+    monkeypatch.setattr("sys.argv", words)
+
+    def true(task: sleeping.Task) -> float:
+        return sum(sleeping.answer(item.question) == item.expected for item in task.records) / len(task.records)
+
+    sleeping.main("pytest", true)
+    assert json.loads(capsys.readouterr().out.splitlines()[-1])["seconds"] >= 0
+    with pytest.raises(RuntimeError, match="are right, and the score is 1"):
+        sleeping.main("pytest", lambda _: 1.0)
