@@ -33,10 +33,12 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--actors", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--side", help=argparse.SUPPRESS)
+    parser.add_argument("--into", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.side is not None:
         evaluate = with_fmeval if arguments.side == "fmeval" else with_assay
-        sys.stdout.write(f"\n{json.dumps(evaluate(arguments.records))}")
+        # Ray writes on standard output whenever it likes.
+        arguments.into.write_text(json.dumps(evaluate(arguments.records)), encoding="utf-8")
         return
     best = min(arguments.actors, key=lambda actors: run("fmeval", arguments.records, actors)["again_seconds"])
     found: dict[str, list[dict[str, float]]] = {"fmeval": [], "assay": []}
@@ -81,11 +83,14 @@ def run(side: str, records: int, actors: int) -> dict[str, float]:
             "RAY_USAGE_STATS_ENABLED": "0",
             "HF_HUB_OFFLINE": "1",
         }
-        command = [sys.executable, "-m", "benchmarks.against_fmeval", "--side", side, "--records", str(records)]
-        found = subprocess.run(command, check=False, capture_output=True, env=environment)  # noqa: S603
-    if found.returncode:
-        raise RuntimeError(found.stderr.decode()[-3000:])
-    return dict(json.loads(found.stdout.splitlines()[-1]))
+        figures = Path(folder) / "figures.json"
+        command = [sys.executable, "-m", "benchmarks.against_fmeval", f"--side={side}", f"--records={records}"]
+        found = subprocess.run(  # noqa: S603
+            [*command, f"--into={figures}"], check=False, capture_output=True, env=environment
+        )
+        if found.returncode:
+            raise RuntimeError(found.stderr.decode()[-3000:])
+        return dict(json.loads(figures.read_text(encoding="utf-8")))
 
 
 def rows_of(records: int) -> list[dict[str, str]]:
