@@ -12,7 +12,6 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from assay.contracts.algorithms import ALGORITHMS, PLUGIN_NAME
-from assay.contracts.carried_out import NOT_YET
 from assay.contracts.config import SuiteConfig
 from assay.contracts.section import spellings
 from tools.algorithms_page import algorithms_page
@@ -100,7 +99,7 @@ def reference() -> str:
         for name, field in section.model_fields.items():
             names = " or ".join(f"`{spelling}`" for spelling in spellings(section, name))
             shown = node["properties"][spellings(section, name)[0]]
-            meaning = shown["description"] + _note(f"{path}.{name}".lstrip("."))
+            meaning = shown["description"]
             unit = shown.get("unit", "")
             cells = (names, _type(shown, whole), _default(field), unit, meaning)
             parts.append(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |\n")
@@ -182,14 +181,6 @@ def _default(field: FieldInfo) -> str:
     if isinstance(value, BaseModel):
         return "its defaults"
     return "" if value in (None, {}, [], "") else f"`{json.dumps(value)}`"
-
-
-def _note(path: str) -> str:
-    plain = path.replace("[]", ".*")
-    for item in NOT_YET:
-        if re.sub(r"\|\w+", "", item.path) == plain:
-            return " *Partly not carried out yet.*" if item.when else " *Not carried out yet.*"
-    return ""
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 import assay
 from assay.aws import runtime
 from assay.aws.announcements import Announcements
+from assay.aws.audiences import Audiences
 from assay.aws.bus import Bus
 from assay.aws.evaluations import Evaluations
 from assay.aws.mail import Mailer
@@ -62,8 +63,9 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, A
 
 def _handle(*, asked: dict[str, Any], function_arn: str) -> list[dict[str, Any]]:
     start = starter()
-    suites = Suites(start, SuiteTable(runtime.evaluations_table()), schedules(function_arn))
-    refusals = Refusals(start.store, start.announcer, start.clock)
+    book = SuiteTable(runtime.evaluations_table())
+    suites = Suites(start, book, schedules(function_arn), audiences())
+    refusals = Refusals(start.store, start.announcer, book, start.clock)
     event = StartEvent.validate_python(asked)
     if isinstance(event, ObjectEvent):
         started = Drops(start, suites, refusals).handle(event.drop)
@@ -102,7 +104,7 @@ def starter() -> EvaluationStarter:
         store=Storage(runtime.bucket_name()),
         log=Evaluations(runtime.evaluations_table()),
         pipelines=SageMakerPipelines(runtime.pipeline_prefix(), settings),
-        announcer=Announcements(Bus(runtime.event_bus_name()), Mailer(runtime.topic_arn())),
+        announcer=Announcements(Bus(runtime.event_bus_name()), Mailer(runtime.topic_arn()), audiences()),
         clock=lambda: datetime.now(UTC),
         new_id=lambda: uuid.uuid4().hex,
         quotas=ServiceQuotas(),
@@ -113,6 +115,16 @@ def starter() -> EvaluationStarter:
             "sagemaker": version("sagemaker"),
             "step_image": runtime.step_image_uri(),
         },
+    )
+
+
+@functools.cache
+def audiences() -> Audiences:
+    """The people whom the suites' configs name."""
+    return Audiences(
+        arn_prefix=runtime.suite_topic_arn_prefix(),
+        owner=runtime.owner(),
+        dead_letters_arn=runtime.mail_dead_letters_arn(),
     )
 
 

@@ -83,7 +83,8 @@ class Suite:
             lambda: self._cloud.events("EvaluationCompleted", suite=self.name)[self._ended - 1 :], 240
         )[0]
         paths = EvaluationPaths(self._cloud.bucket, self.name, completed["evaluation_id"])
-        [mail] = self._cloud.wait(lambda: self._cloud.mails(paths.evaluation_id, "Ranking by"))
+        # The stack's own topic is the first that is told.
+        mail = self._cloud.wait(lambda: self._cloud.mails(paths.evaluation_id, "Ranking by"))[0]
         comparison = Comparison.model_validate_json(self._cloud.read(paths.comparison))
         return Evaluated(paths, completed, comparison, mail)
 
@@ -226,15 +227,25 @@ def test_a_winner_that_passes_surely_enough_is_approved_where_nobody_is_to_be_as
     assert "is approved: the config asks nobody" in " ".join(better.mail["text"].split())
 
 
-def test_a_rejected_winner_is_announced(cloud: Cloud, command: Any) -> None:
-    first = Suite(cloud, "rejected").evaluate()
+def test_a_rejected_winner_is_announced_to_the_suites_own_people_too(cloud: Cloud, command: Any) -> None:
+    first = Suite(cloud, "rejected", "notify: {emails: [team@example.org], occasions: [approval, rejected]}").evaluate()
     result = command("reject", first.identifier, "--note", "Too blunt.")
     assert result.exit_code == 0, result.output
     assert "no version of rejected is approved now" in result.stdout
     [rejected] = cloud.wait(lambda: cloud.events("ModelRejected", suite="rejected"))
     assert rejected["data"]["note"] == "Too blunt."
-    [mail] = cloud.wait(lambda: cloud.mails(first.identifier, "was rejected"))
+    team = ["team@example.org"]
+    [own] = cloud.wait(lambda: [mail for mail in cloud.mails(first.identifier, "was rejected") if mail["to"] == team])
+    [mail] = [mail for mail in cloud.mails(first.identifier, "was rejected") if mail["to"] != team]
     assert "has no champion to be held against" in mail["text"]
+    assert (own["subject"], own["text"]) == (mail["subject"], mail["text"])
+    assert [mail["to"] for mail in cloud.mails(first.identifier, "Ranking by")].count(team) == 1
+
+    cloud.drop("configs/rejected.yaml", "pipeline: {name: rejected}\n")
+    cloud.wait(lambda: [mail for mail in cloud.mails("configs/rejected.yaml") if mail["to"] == team])
+    cloud.drop("configs/rejected.yaml", CONFIG.format(suite="rejected", more=""))
+    sns = cloud.stack.client("sns")
+    cloud.wait(lambda: not any(topic["TopicArn"].endswith("-suite-rejected") for topic in sns.list_topics()["Topics"]))
 
 
 def test_an_evaluation_that_nobody_knows_is_not_decided(command: Any) -> None:

@@ -171,6 +171,58 @@ def lines(path: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (PROJECT / "examples" / path).read_text(encoding="utf-8").splitlines()]
 
 
+CARRIED = """\
+pipeline: {name: asked-for}
+dataset: {input_data_location: asked-for.jsonl, model_input_key: question, target_output_key: answer}
+models:
+  - name: candidate
+    provider: huggingface
+    model_id: HuggingFaceTB/SmolLM2-135M-Instruct
+    deployment_config: {instance_type: ml.m5.xlarge}
+    evaluation_config:
+      output: "[0].generated_text"
+      inference_parameters: {max_new_tokens: 8}
+algorithms: [FactualKnowledge]
+"""
+
+
+def test_a_pipeline_may_have_a_registered_model_or_weights_of_its_own_evaluated(
+    cloud: Cloud, finished: Mapping[str, Finished]
+) -> None:
+    cloud.drop("catalogs/asked-for.jsonl", first_lines(PROJECT / "examples/catalogs/geography.jsonl", 4))
+    first, tuned = finished[SCENARIOS[0]], finished[SCENARIOS[1]]
+    [won] = cloud.events("EvaluationCompleted", suite=first.config.suite)
+    overrides = {
+        "package": {"model_package_arn": won["data"]["model_package_arn"]},
+        "weights": {"model_data": tuned.training(CHATS).artefact_uri},
+    }
+    for name, override in overrides.items():
+        detail = {
+            "schema_version": "1",
+            "request_id": name,
+            "config": CARRIED,
+            "model": {"name": "candidate", **override},
+            "correlation_id": f"build {name}",
+        }
+        entry = {"Source": "com.example.training", "DetailType": "EvaluationRequested", "Detail": json.dumps(detail)}
+        bus = cloud.stack.outputs["EventBusName"]
+        [put] = cloud.stack.client("events").put_events(Entries=[{**entry, "EventBusName": bus}])["Entries"]
+        assert "EventId" in put
+    outcomes = {}
+    for name in overrides:
+        [completed] = cloud.wait(
+            functools.partial(cloud.events, "EvaluationCompleted", correlation_id=f"build {name}"), 300
+        )
+        paths = EvaluationPaths(cloud.bucket, "asked-for", completed["evaluation_id"])
+        outcome = ModelOutcome.model_validate_json(cloud.read(paths.outcome("candidate")))
+        assert (outcome.status, outcome.answered, outcome.failed) == ("evaluated", 4, 0)
+        [model] = load_config(cloud.read(paths.config), paths.config).models
+        outcomes[name] = model
+    winner = first.config.model(str(first.comparison.winner))
+    assert (outcomes["package"].provider, outcomes["package"].model_id) == ("jumpstart", winner.model_id)
+    assert outcomes["weights"].huggingface_config.model_data == overrides["weights"]["model_data"]
+
+
 def test_nothing_is_left_running(cloud: Cloud, finished: Mapping[str, Finished]) -> None:
     assert cloud.endpoints() == []
     assert cloud.stack.client("sagemaker").list_models()["Models"] == []

@@ -31,6 +31,7 @@ class Surroundings:
     topic: str
     bus_queue: str
     mail_queue: str
+    suite_queue: str
 
     @classmethod
     def make(cls, machines: Machines, name: str) -> Surroundings:
@@ -47,8 +48,17 @@ class Surroundings:
         sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arns["mail"])
         events.create_event_bus(Name=name)
         events.put_rule(Name=name, EventBusName=name, EventPattern='{"source": ["assay"]}')
+        # The suite's own people, with the topic that start_evaluation makes for them.
+        own = sns.create_topic(Name=f"{name}-suite-sums")["TopicArn"]
+        queues["suite"] = sqs.create_queue(QueueName=f"{name}-suite")["QueueUrl"]
+        sns.subscribe(TopicArn=own, Protocol="sqs", Endpoint=f"arn:aws:sqs:eu-west-1:123456789012:{name}-suite")
         events.put_targets(Rule=name, EventBusName=name, Targets=[{"Id": "queue", "Arn": arns["bus"]}])
-        return cls(machines, name, topic, queues["bus"], queues["mail"])
+        return cls(machines, name, topic, queues["bus"], queues["mail"], queues["suite"])
+
+    @property
+    def suite_topics(self) -> str:
+        """What the ARN of a suite's own topic begins with."""
+        return f"{self.topic}-suite-"
 
     def begin(self, status: str) -> None:
         """Nothing is in the table but one evaluation, as start_evaluation writes it, and nothing was heard."""
@@ -57,7 +67,7 @@ class Surroundings:
             table.delete_item(TableName=self.name, Key={key: item[key] for key in ("pk", "sk")})
         item = {"pk": f"EVALUATION#{ID}", "sk": "STATE", "suite": "sums", "bucket": "drops", "status": status}
         table.put_item(TableName=self.name, Item={key: {"S": value} for key, value in item.items()})
-        for queue in (self.bus_queue, self.mail_queue):
+        for queue in (self.bus_queue, self.mail_queue, self.suite_queue):
             self._received(queue)
 
     def create(self, machine: dict[str, Any]) -> str:
@@ -75,6 +85,31 @@ class Surroundings:
 
     def mails(self) -> list[dict[str, Any]]:
         return self._received(self.mail_queue)
+
+    def suite_mails(self) -> list[dict[str, Any]]:
+        """What the suite's own people were told."""
+        return self._received(self.suite_queue)
+
+    def name_people(self, *occasions: str) -> None:
+        """The evaluation's config has `notify` on these occasions."""
+        self.machines.client("dynamodb").update_item(
+            TableName=self.name,
+            Key={"pk": {"S": f"EVALUATION#{ID}"}, "sk": {"S": "STATE"}},
+            UpdateExpression="SET notify_on = :on",
+            ExpressionAttributeValues={":on": {"SS": list(occasions)}},
+        )
+
+    def lose_people(self) -> None:
+        """The config was changed meanwhile, and the suite's own topic is gone."""
+        self.name_people("completed", "approval", "failed")
+        table = self.machines.client("dynamodb")
+        state = {"pk": {"S": f"EVALUATION#{ID}"}, "sk": {"S": "STATE"}}
+        table.update_item(
+            TableName=self.name,
+            Key=state,
+            UpdateExpression="SET suite = :other",
+            ExpressionAttributeValues={":other": {"S": "without-topic"}},
+        )
 
     def items(self) -> list[dict[str, Any]]:
         """All that is in the table."""

@@ -101,9 +101,10 @@ class Stack:
         return sorted((item for item in self.around.items() if item["sk"] != "STATE"), key=lambda item: item["sk"])
 
 
-def definition(topic: str) -> dict[str, Any]:
+def definition(around: Surroundings) -> dict[str, Any]:
     """The machine with its substitutions filled in; the registry's two calls go to functions."""
-    names = {"EvaluationsTable": NAME, "EventBusName": NAME, "TopicArn": topic, "Owner": "assay"}
+    names = {"EvaluationsTable": NAME, "EventBusName": NAME, "TopicArn": around.topic, "Owner": "assay"}
+    names["SuiteTopicArnPrefix"] = around.suite_topics
     machine = read_machine("announce_approval", names)
     ask_function(machine["States"]["DescribePackage"], "describeModelPackage", "describe")
     ask_function(machine["States"]["FindChampion"], "listModelPackages", "list")
@@ -114,7 +115,7 @@ def definition(topic: str) -> dict[str, Any]:
 def built(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     with running(tmp_path_factory.mktemp("cloud")) as machines:
         around = Surroundings.make(machines, NAME)
-        yield Stack(around, around.create(definition(around.topic)))
+        yield Stack(around, around.create(definition(around)))
 
 
 @pytest.fixture
@@ -188,6 +189,23 @@ def test_an_approval_is_announced_and_mailed(stack: Stack) -> None:
     assert [item["approval_status"] for item in stack.approvals()] == ["PendingManualApproval", "Approved"]
     assert stack.approvals()[1]["decided_by"] == "arn:aws:iam::123456789012:user/ada"
     assert stack.approvals()[1]["note"] == "Read them; fine."
+
+
+@pytest.mark.parametrize(("occasions", "told"), [(["approval", "failed"], 1), (["completed"], 0)])
+def test_a_suites_own_people_hear_of_a_decision_when_they_want_to(
+    stack: Stack, occasions: list[str], told: int
+) -> None:
+    stack.around.name_people(*occasions)
+    stack.tell(decided("Approved"), approved=(ARN,))
+    [mail] = stack.mails()
+    own = stack.around.suite_mails()
+    assert [(item["Subject"], item["Message"]) for item in own] == [(mail["Subject"], mail["Message"])] * told
+
+
+def test_people_who_are_gone_meanwhile_are_no_fault_of_a_decision(stack: Stack) -> None:
+    stack.around.lose_people()
+    assert stack.tell(decided("Approved"), approved=(ARN,))["status"] == "SUCCEEDED"
+    assert (len(stack.mails()), stack.around.suite_mails()) == (1, [])
 
 
 def test_a_rejection_is_announced_and_mailed(stack: Stack) -> None:

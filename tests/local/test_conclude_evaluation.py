@@ -88,7 +88,7 @@ class Stack:
         return self.around.mails()
 
 
-def definition(topic: str) -> dict[str, Any]:
+def definition(around: Surroundings) -> dict[str, Any]:
     """The machine with its substitutions filled in; the one call that moto lacks goes to a function."""
     names = {
         "CompareModelsFunctionArn": "compare",
@@ -98,7 +98,8 @@ def definition(topic: str) -> dict[str, Any]:
         "ReleaseEndpointsFunctionArn": "release",
         "EvaluationsTable": NAME,
         "EventBusName": NAME,
-        "TopicArn": topic,
+        "TopicArn": around.topic,
+        "SuiteTopicArnPrefix": around.suite_topics,
     }
     machine = read_machine("conclude_evaluation", names)
     ask_function(machine["States"]["ExplainFailure"], "listPipelineExecutionSteps", "steps")
@@ -115,7 +116,7 @@ def occasions(mail: dict[str, Any]) -> tuple[str, list[str]]:
 def built(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     with running(tmp_path_factory.mktemp("cloud")) as machines:
         around = Surroundings.make(machines, NAME)
-        yield Stack(around, around.create(definition(around.topic)))
+        yield Stack(around, around.create(definition(around)))
 
 
 @pytest.fixture
@@ -150,6 +151,32 @@ def test_a_pipeline_that_succeeded_is_compared_registered_reported_announced_and
     [mail] = stack.mails()
     assert (mail["Subject"], mail["Message"]) == (RENDERED["subject"], RENDERED["text"])
     assert occasions(mail) == ("sums", ["completed", "approval"])
+
+
+@pytest.mark.parametrize(
+    ("status", "occasions", "told"),
+    [
+        ("Succeeded", ["completed"], 1),
+        ("Succeeded", ["approval", "rejected"], 1),
+        ("Succeeded", ["failed"], 0),
+        ("Failed", ["failed"], 1),
+        ("Failed", ["completed", "approval", "rejected"], 0),
+    ],
+)
+def test_a_suites_own_people_hear_of_what_they_want_to(
+    stack: Stack, status: str, occasions: list[str], told: int
+) -> None:
+    stack.around.name_people(*occasions)
+    assert stack.conclude(status)["status"] == "SUCCEEDED"
+    [mail] = stack.mails()
+    own = stack.around.suite_mails()
+    assert [(item["Subject"], item["Message"]) for item in own] == [(mail["Subject"], mail["Message"])] * told
+
+
+def test_people_who_are_gone_meanwhile_are_no_fault_of_the_evaluation(stack: Stack) -> None:
+    stack.around.lose_people()
+    assert stack.conclude("Succeeded")["status"] == "SUCCEEDED"
+    assert (len(stack.mails()), stack.around.suite_mails()) == (1, [])
 
 
 def test_an_evaluation_without_winner_registers_nothing_and_is_complete_all_the_same(stack: Stack) -> None:

@@ -17,11 +17,17 @@ settings.load_profile("assay")
 
 
 @pytest.fixture
-def storage(monkeypatch: pytest.MonkeyPatch) -> Iterator[Storage]:
-    """An account with the empty bucket `drops`."""
+def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """An empty account in memory."""
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "test")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
     with mock_aws():
-        boto3.client("s3").create_bucket(Bucket="drops", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
-        yield Storage("drops")
+        yield
+
+
+@pytest.fixture
+def storage(aws: None) -> Storage:
+    """The bucket `drops`, empty, in an account."""
+    boto3.client("s3").create_bucket(Bucket="drops", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
+    return Storage("drops")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -135,13 +135,17 @@ class Log:
 
     running: dict[str, str | None] = field(default_factory=dict)
     correlations: dict[str, str | None] = field(default_factory=dict)
+    notified: dict[str, frozenset[str]] = field(default_factory=dict)
     held: list[str] = field(default_factory=list)
 
     def has_started(self, evaluation_id: str) -> bool:
         return self.running.get(evaluation_id) is not None
 
-    def begin(self, evaluation_id: str, *, suite: str, bucket: str, correlation_id: str | None) -> bool:
+    def begin(
+        self, evaluation_id: str, *, suite: str, bucket: str, correlation_id: str | None, notify_on: Collection[str]
+    ) -> bool:
         self.correlations[evaluation_id] = correlation_id
+        self.notified[evaluation_id] = frozenset(notify_on)
         return self.running.setdefault(evaluation_id, None) is None
 
     def started(self, evaluation_id: str, execution_arn: str) -> None:
@@ -185,9 +189,9 @@ class Book:
     def suites_of(self, config_key: str) -> list[str]:
         return sorted(suite for key, suite in self.owned if key == config_key)
 
-    def describe(self, suite: str, config: ObjectVersion) -> None:
+    def describe(self, suite: str, config: ObjectVersion, notify_on: Collection[str]) -> None:
         self.owned.add((config.key, suite))
-        self.described[suite] = Description(config.key, config.version_id)
+        self.described[suite] = Description(config.key, config.version_id, frozenset(notify_on))
 
     def own(self, suite: str, config_key: str) -> None:
         self.owned.add((config_key, suite))
@@ -223,6 +227,19 @@ class Timetable:
 
     def remove(self, suite: str) -> None:
         self.schedules.pop(suite, None)
+
+
+@dataclass
+class Audiences:
+    """Addresses by suite, in memory."""
+
+    emails: dict[str, list[str]] = field(default_factory=dict)
+
+    def put(self, suite: str, emails: Collection[str]) -> None:
+        self.emails[suite] = list(emails)
+
+    def remove(self, suite: str) -> None:
+        self.emails.pop(suite, None)
 
 
 @dataclass
@@ -270,13 +287,17 @@ class Announcements:
     events: list[tuple[str, Detail]] = field(default_factory=list)
     mails: list[tuple[RejectedError, str]] = field(default_factory=list)
     suites_in_mails: list[list[str]] = field(default_factory=list)
+    audiences_told: list[list[str]] = field(default_factory=list)
 
     def emit(self, detail_type: str, detail: Detail) -> None:
         self.events.append((detail_type, detail))
 
-    def mail_rejection(self, error: RejectedError, rejected_uri: str, suites: Sequence[str]) -> None:
+    def mail_rejection(
+        self, error: RejectedError, rejected_uri: str, suites: Sequence[str], audiences: Sequence[str]
+    ) -> None:
         self.mails.append((error, rejected_uri))
         self.suites_in_mails.append(list(suites))
+        self.audiences_told.append(list(audiences))
 
 
 @dataclass
@@ -287,6 +308,7 @@ class World:
     log: Log = field(default_factory=Log)
     book: Book = field(default_factory=Book)
     timetable: Timetable = field(default_factory=Timetable)
+    audiences: Audiences = field(default_factory=Audiences)
     packages: Packages = field(default_factory=Packages)
     announcements: Announcements = field(default_factory=Announcements)
 
@@ -302,8 +324,8 @@ class World:
             quotas=self.pipelines,
             versions={"assay": "test"},
         )
-        self.suites = Suites(self.starter, self.book, self.timetable)
-        self.refusals = Refusals(self.bucket, self.announcements, self.starter.clock)
+        self.suites = Suites(self.starter, self.book, self.timetable, self.audiences)
+        self.refusals = Refusals(self.bucket, self.announcements, self.book, self.starter.clock)
         self.drops = Drops(self.starter, self.suites, self.refusals)
 
     def put(self, key: str, body: bytes) -> Drop:

@@ -21,7 +21,7 @@ from cli.files import read_config
 from cli.output import UNUSABLE, CommandError
 from cli.submit import Drop, drop, rejection
 from cli.target import Target
-from tests.unit.start_world import CATALOG, CONFIG, named
+from tests.unit.start_world import CATALOG, CONFIG, Book, named
 
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
 
@@ -35,7 +35,9 @@ class Silence:
 
     def emit(self, detail_type: str, detail: Detail) -> None: ...
 
-    def mail_rejection(self, error: RejectedError, rejected_uri: str, suites: Sequence[str]) -> None: ...
+    def mail_rejection(
+        self, error: RejectedError, rejected_uri: str, suites: Sequence[str], audiences: Sequence[str]
+    ) -> None: ...
 
 
 class Stack:
@@ -44,7 +46,7 @@ class Stack:
     def __init__(self) -> None:
         self.storage = Storage("drops")
         self.target = Target("here", {"BucketName": "drops"}, {}, client)
-        self._refusals = Refusals(self.storage, Silence(), lambda: NOW)
+        self._refusals = Refusals(self.storage, Silence(), Book(), lambda: NOW)
         self.catalog = self.put("catalogs/faq.jsonl")
 
     def put(self, key: str) -> ObjectVersion:

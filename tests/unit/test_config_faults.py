@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from assay.contracts.config import check_config, load_config
+from assay.contracts.config import load_config
 from assay.contracts.errors import Fault, RejectedError
 
 GOOD = """\
@@ -229,6 +229,9 @@ BAD = [
         "schedule.timezone",
         "did you mean `Europe/Berlin`?",
     ),
+    (TAIL, f"{TAIL}\nnotify: {{emails: []}}", 35, "notify.emails", "at least 1"),
+    (TAIL, f"{TAIL}\nnotify: {{emails: [a b@c]}}", 35, "notify.emails[0]", "found"),
+    (TAIL, f"{TAIL}\nnotify: {{emails: [a@b.c], occasions: [complete]}}", 35, "notify.occasions[0]", "`completed`"),
     (TAIL, f"{TAIL}\nmodel_registry: {{model_package_group_name: a b}}", 35, "model_registry.model_package_group_name",
      "1 to 63"),
     (TAIL, f"{TAIL}\n<<: {{a: 1}}", 35, "", "merge keys"),
@@ -264,20 +267,6 @@ def test_a_choice_may_be_made_of_weights_bounds_and_criteria() -> None:
         ("FactualKnowledge.factual_knowledge", 0.1, None),
     ]
     assert found.objective == ["quality", "cost"]
-
-
-NOT_YET = [
-    (TAIL, f"{TAIL}\nnotify: {{emails: [a@example.com]}}", 35, "notify"),
-]  # fmt: skip
-
-
-@pytest.mark.parametrize(("old", "new", "line", "key"), NOT_YET, ids=[item[3] for item in NOT_YET])
-def test_a_key_without_an_effect_is_understood_and_refused(old: str, new: str, line: int, key: str) -> None:
-    text = replaced(old, new)
-    check_config(text.encode(), "x")
-    [fault] = refused(text).faults
-    assert (fault.line, fault.key) == (line, key)
-    assert "understood, and not carried out by this version" in fault.message
 
 
 def test_no_fault_hides_another_in_the_same_section_or_in_others() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from assay.contracts.config import SuiteConfig, check_config, load_config
+from assay.contracts.config import SuiteConfig, load_config
 from assay.contracts.contenders import contenders, dump_config
 from assay.contracts.model_section import ModelSection
 
@@ -204,12 +204,12 @@ algorithms: [FactualKnowledge]
 
 
 def test_prompts_to_hosted_models_are_contenders_that_share_nothing() -> None:
-    expanded = contenders(check_config(SUITE.encode(), "s.yaml"))
+    expanded = contenders(load_config(SUITE.encode(), "s.yaml"))
     assert [model.name for model in expanded.models] == [
         f"{model}--{template}" for model in ("hosted", "api", "own") for template in ("short", "long")
     ]
     assert all(model.contender_of is None for model in expanded.models)
-    assert check_config(dump_config(expanded), "s.yaml") == expanded
+    assert load_config(dump_config(expanded), "s.yaml") == expanded
     assert isinstance(expanded, SuiteConfig)
 
 

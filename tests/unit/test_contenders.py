@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assay.contracts.config import SuiteConfig, check_config
+from assay.contracts.config import SuiteConfig, load_config
 from assay.contracts.contenders import contenders, dump_config
 from assay.contracts.errors import RejectedError
 from assay.pipeline.plan import dependencies, endpoint_name, plan
@@ -30,7 +30,7 @@ algorithms: [FactualKnowledge]
 
 
 def load(text: str = CONFIG) -> SuiteConfig:
-    return check_config(text.encode(), "configs/prompts.yaml")
+    return load_config(text.encode(), "configs/prompts.yaml")
 
 
 def test_each_model_with_each_template_is_a_contender() -> None:
@@ -103,7 +103,7 @@ def test_any_text_and_number_survives_being_written_and_read(text: str, number: 
             "algorithms": ["FactualKnowledge"],
         }
     )
-    assert check_config(dump_config(config), "x") == config
+    assert load_config(dump_config(config), "x") == config
 
 
 @pytest.mark.parametrize("text", ["1e5", "010", "1:30", "no", "null", "~", "2024-01-01", "<<", "=", "", " a", "0x1f"])

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 import pytest
 
 from assay.contracts.catalog import Record
-from assay.contracts.config import SuiteConfig, check_config
+from assay.contracts.config import SuiteConfig, load_config
 from assay.contracts.errors import RejectedError
 from assay.contracts.prices import Prices, bundled_prices, load_prices
 from assay.pipeline.estimate import estimate, workload
@@ -66,7 +66,7 @@ GIVEN = Assumptions(
 
 
 def config(text: str = CONFIG) -> SuiteConfig:
-    return check_config(text.encode(), "configs/bot.yaml")
+    return load_config(text.encode(), "configs/bot.yaml")
 
 
 def predicted(
@@ -253,7 +253,7 @@ def test_the_prices_that_come_with_assay_are_dated_and_name_their_source() -> No
 
 def test_a_config_s_own_prices_come_first_and_are_named() -> None:
     own = "pricing: {instances: {ml.m5.large: 7.5}, tokens: {live: {input_usd: 2.0, output_usd: 8.0}}}\n"
-    pricing = check_config((CONFIG + own).encode(), "x").pricing
+    pricing = load_config((CONFIG + own).encode(), "x").pricing
     prices = bundled_prices().overridden(pricing)
     assert (prices.of("ml.m5.large"), prices.of("ml.m5.xlarge")) == (7.5, 0.23)
     found = prices.of_tokens("live", "gpt-4o")

@@ -25,7 +25,7 @@ from assay.pipeline.refusals import Refusals
 from assay.pipeline.start import EvaluationStarter
 from assay.pipeline.suites import Suites
 from tests.unit.scores_support import rows_of
-from tests.unit.start_world import Announcements, Book, Log, Pipelines, Timetable
+from tests.unit.start_world import Announcements, Audiences, Book, Log, Pipelines, Timetable
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 CONFIG = (EXAMPLES / "configs" / "own-responses.yaml").read_bytes()
@@ -53,8 +53,9 @@ def drops_of(storage: Storage) -> tuple[Drops, Pipelines]:
         quotas=pipelines,
         versions={"assay": "test"},
     )
-    refusals = Refusals(storage, announcements, starter.clock)
-    return Drops(starter, Suites(starter, Book(), Timetable()), refusals), pipelines
+    book = Book()
+    refusals = Refusals(storage, announcements, book, starter.clock)
+    return Drops(starter, Suites(starter, book, Timetable(), Audiences()), refusals), pipelines
 
 
 def begin(storage: Storage, config: bytes = CONFIG, catalog: bytes = CATALOG, name: str = "own-responses.csv") -> str:

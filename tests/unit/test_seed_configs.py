@@ -10,7 +10,7 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from assay.contracts.config import check_config, load_config
+from assay.contracts.config import load_config
 from assay.contracts.contenders import dump_config
 from assay.pipeline.plan import dependencies
 
@@ -50,14 +50,14 @@ def test_there_are_eight_of_them() -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_it_is_valid_and_plans_the_right_steps(name: str) -> None:
-    config = check_config((FOLDER / name).read_bytes(), name)
+    config = load_config((FOLDER / name).read_bytes(), name)
     assert {step: sorted(waits) for step, waits in dependencies(config).items()} == expected(name)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_it_survives_being_written_anew(name: str) -> None:
-    config = check_config((FOLDER / name).read_bytes(), name)
-    assert check_config(dump_config(config), name) == config
+    config = load_config((FOLDER / name).read_bytes(), name)
+    assert load_config(dump_config(config), name) == config
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -83,7 +83,7 @@ def test_the_pipeline_that_is_built_is_the_one_that_is_planned(name: str, monkey
             owner="assay",
             table_name="evaluations",
         )
-        upsert(build_pipeline("assay-seed", check_config((FOLDER / name).read_bytes(), name), settings), settings)
+        upsert(build_pipeline("assay-seed", load_config((FOLDER / name).read_bytes(), name), settings), settings)
         described = boto3.client("sagemaker").describe_pipeline(PipelineName="assay-seed")
         definition: dict[str, Any] = json.loads(described["PipelineDefinition"])
     assert {step["Name"]: sorted(step.get("DependsOn", [])) for step in definition["Steps"]} == expected(name)

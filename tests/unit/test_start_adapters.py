@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import itertools
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -15,7 +15,6 @@ import pytest
 from botocore.awsrequest import AWSResponse
 from botocore.compat import HTTPHeaders
 from botocore.exceptions import ClientError
-from moto import mock_aws
 from urllib3 import HTTPResponse
 
 from assay.aws.model_packages import ModelPackages
@@ -31,15 +30,6 @@ from tests.unit.start_world import BUCKET, Book, Bucket
 
 NOW = datetime(2026, 11, 24, 8, 0, tzinfo=UTC)
 FAQ = "catalogs/faq.jsonl"
-
-
-@pytest.fixture
-def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "x")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
-    with mock_aws():
-        yield
 
 
 def version(key: str, version_id: str | None = "v1") -> ObjectVersion:
@@ -241,17 +231,18 @@ def test_a_catalog_knows_the_configs_that_read_it(book: SuiteBook) -> None:
 
 def test_a_suite_is_described_by_the_last_that_was_written(book: SuiteBook) -> None:
     assert book.description("a") is None
-    book.describe("a", version("configs/a.yaml", "v1"))
-    book.describe("a", version("configs/b.yaml", None))
-    book.describe("c", version("configs/b.yaml", "v3"))
+    book.describe("a", version("configs/a.yaml", "v1"), ())
+    book.describe("a", version("configs/b.yaml", None), ())
+    book.describe("c", version("configs/b.yaml", "v3"), ["failed", "completed"])
     assert book.description("a") == Description("configs/b.yaml", None)
     assert book.suites_of("configs/a.yaml") == ["a"]
     assert book.suites_of("configs/b.yaml") == ["a", "c"]
+    assert book.description("c") == Description("configs/b.yaml", "v3", frozenset({"failed", "completed"}))
 
 
 def test_forgetting_leaves_a_suite_to_the_config_that_has_it(book: SuiteBook) -> None:
-    book.describe("a", version("configs/a.yaml"))
-    book.describe("a", version("configs/b.yaml"))
+    book.describe("a", version("configs/a.yaml"), ())
+    book.describe("a", version("configs/b.yaml"), ())
     book.forget("a", "configs/a.yaml")
     assert book.suites_of("configs/a.yaml") == []
     assert book.description("a") == Description("configs/b.yaml", "v1")
@@ -301,7 +292,7 @@ def test_the_longest_keys_of_s3_are_kept_apart(book: SuiteBook) -> None:
     keys = [f"configs/{'ü' * 505}{letter}.yaml" for letter in "ab"]
     for key in keys:
         assert len(key.encode()) == 1024
-        book.describe("a", version(key))
+        book.describe("a", version(key), ())
         book.claim("a", key)
         book.note_reader(key, version(key))
     assert book.claims("a") == keys
@@ -355,7 +346,7 @@ def test_a_throttled_table_of_suites_is_a_transient_error() -> None:
         lambda: table.note_reader(FAQ, config),
         lambda: table.let_reader_expire(FAQ, Reader("configs/a.yaml", None)),
         lambda: table.description("a"),
-        lambda: table.describe("a", config),
+        lambda: table.describe("a", config, ()),
         lambda: table.forget("a", "configs/a.yaml"),
         lambda: table.claim("a", "configs/a.yaml"),
         lambda: table.own("a", "configs/a.yaml"),

@@ -111,6 +111,8 @@ def stack(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Stack]:
         "BUCKET_NAME": "drops",
         "EVENT_BUS_NAME": "bus",
         "TOPIC_ARN": "arn:aws:sns:eu-west-1:123456789012:topic",
+        "SUITE_TOPIC_ARN_PREFIX": "arn:aws:sns:eu-west-1:123456789012:topic-suite-",
+        "MAIL_DEAD_LETTERS_ARN": "arn:aws:sqs:eu-west-1:123456789012:mail-dead",
         "EVALUATIONS_TABLE": "evaluations",
         "IDEMPOTENCY_TABLE": "idempotency",
         "PIPELINE_PREFIX": "assay",

@@ -4,7 +4,8 @@ pk                      sk              attributes
 EVALUATION#<id>         STATE           suite, bucket, status (requested, started, completed, failed), requested_at,
                                         execution_arn, started_at; and, from the state machine: concluded_by,
                                         concluded_at, comparison_uri, report_uri, winner, model_package_arn, reason;
-                                        correlation_id where a request gave one; from the reconciler: given_reason,
+                                        correlation_id where a request gave one; notify_on,
+                                        a set, where its config has `notify`; from the reconciler: given_reason,
                                         why it will fail
 ENDPOINT#<name, lower>  USERS           users, creator, leaving: see `assay.aws.endpoint_users`
 LOCK#<suite>            LOCK            holder, expires_at (epoch seconds; the table's time to live)
@@ -16,7 +17,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -60,19 +61,38 @@ class Evaluations:
         return "execution_arn" in item or "concluded_by" in item
 
     @transient_faults()
-    def begin(self, evaluation_id: str, *, suite: str, bucket: str, correlation_id: str | None = None) -> bool:
+    def begin(
+        self,
+        evaluation_id: str,
+        *,
+        suite: str,
+        bucket: str,
+        correlation_id: str | None = None,
+        notify_on: Collection[str] = (),
+    ) -> bool:
         """Write that an evaluation was asked for; False when its pipeline was started already.
 
         An evaluation whose start was interrupted begins again: starting is idempotent, and it would else be lost.
+
+        Args:
+            notify_on: of which occasions the suite's own people are told.
         """
         expression = (
             "SET suite = :suite, #bucket = :bucket, #status = if_not_exists(#status, :requested), "
             "requested_at = if_not_exists(requested_at, :now)"
         )
-        values = {":suite": suite, ":bucket": bucket, ":requested": "requested", ":now": self._now().isoformat()}
+        values: dict[str, Any] = {
+            ":suite": suite,
+            ":bucket": bucket,
+            ":requested": "requested",
+            ":now": self._now().isoformat(),
+        }
         if correlation_id is not None:
             expression += ", correlation_id = :correlation"
             values[":correlation"] = correlation_id
+        if notify_on:
+            expression += ", notify_on = :notify"
+            values[":notify"] = set(notify_on)
         return self._update(
             _evaluation_key(evaluation_id),
             expression,
@@ -175,7 +195,7 @@ class Evaluations:
             ExpressionAttributeValues=_item({":holder": holder}),
         )
 
-    def _update(self, key: Item, expression: str, values: dict[str, str], condition: str | None = None) -> bool:
+    def _update(self, key: Item, expression: str, values: Mapping[str, Any], condition: str | None = None) -> bool:
         request: dict[str, Any] = {"ConditionExpression": condition} if condition else {}
         # Words that DynamoDB keeps for itself.
         names = {f"#{name}": name for name in ("bucket", "status") if f"#{name}" in expression}
@@ -233,5 +253,5 @@ def _state(item: dict[str, Any]) -> EvaluationState:
     )
 
 
-def _item(values: dict[str, str]) -> Item:
-    return {name: {"S": value} for name, value in values.items()}
+def _item(values: Mapping[str, str | set[str]]) -> dict[str, Any]:
+    return {name: {"S": value} if isinstance(value, str) else {"SS": sorted(value)} for name, value in values.items()}

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 import boto3
 
 from assay.aws.faults import transient_faults
+
+_SUITES = 100
 
 
 class Mail(Protocol):
@@ -32,18 +35,24 @@ class Mailer:
         self._client = client if client is not None else boto3.client("sns")
 
     @transient_faults()
-    def send(self, mail: Mail, occasion: str) -> None:
+    def send(self, mail: Mail, occasion: str, suites: Sequence[str] = ()) -> None:
         """Publish one mail.
 
         Args:
             occasion: `completed`, `failed`, `rejected` or `approval`: what a subscription may filter by.
+            suites: whom it concerns, likewise; of more than a hundred, the first hundred.
 
         Raises:
             TransientError: SNS did not take it.
         """
+        attributes = {"occasion": [occasion], "suite": list(suites[:_SUITES])}
         self._client.publish(
             TopicArn=self._topic_arn,
             Subject=mail.subject,
             Message=mail.text,
-            MessageAttributes={"occasion": {"DataType": "String.Array", "StringValue": json.dumps([occasion])}},
+            MessageAttributes={
+                name: {"DataType": "String.Array", "StringValue": json.dumps(values)}
+                for name, values in attributes.items()
+                if values
+            },
         )

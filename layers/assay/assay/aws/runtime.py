@@ -34,6 +34,16 @@ def topic_arn() -> str:
     return setting("TOPIC_ARN")
 
 
+def suite_topic_arn_prefix() -> str:
+    """What the ARN of a suite's own topic begins with; the suite's name follows."""
+    return setting("SUITE_TOPIC_ARN_PREFIX")
+
+
+def mail_dead_letters_arn() -> str:
+    """The queue for mails that SNS could not deliver."""
+    return setting("MAIL_DEAD_LETTERS_ARN")
+
+
 def evaluations_table() -> str:
     """The table of suites and evaluations."""
     return setting("EVALUATIONS_TABLE")

@@ -1,7 +1,8 @@
 """What is known of suites, in the table that `aws.evaluations` shares.
 
 pk                      sk                      attributes
-SUITE#<suite>           CONFIG                  config_key, config_version_id: what describes the suite
+SUITE#<suite>           CONFIG                  config_key, config_version_id: what describes the suite; notify_on: of
+                                                which occasions its own addresses are told
 SUITE#<suite>           CLAIM#<config key>      config_key: of a config that names it; expires_at once it does not
 CONFIG#<config key>     SUITE#<suite>           suite: what the config describes, or described until lately
 CATALOG#<catalog key>   CONFIG#<config key>     config_key, config_version_id: a reader; expires_at once it is none
@@ -9,8 +10,9 @@ CATALOG#<catalog key>   CONFIG#<config key>     config_key, config_version_id: a
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Any
 
 import boto3
@@ -79,8 +81,10 @@ class SuiteTable:
     def description(self, suite: str) -> Description | None:
         """The version of the config that describes a suite; None for an unknown one."""
         reply = self._client.get_item(TableName=self._table, Key=_key(f"SUITE#{suite}", "CONFIG"), ConsistentRead=True)
-        item = _texts(reply.get("Item", {}))
-        return Description(item["config_key"], item.get("config_version_id")) if item else None
+        found = reply.get("Item", {})
+        item = _texts(found)
+        notify_on = frozenset(found.get("notify_on", {}).get("SS", []))
+        return Description(item["config_key"], item.get("config_version_id"), notify_on) if item else None
 
     @transient_faults()
     def suites_of(self, config_key: str) -> list[str]:
@@ -88,11 +92,15 @@ class SuiteTable:
         return sorted(item["suite"] for item in self._query(f"CONFIG#{config_key}", "SUITE#"))
 
     @transient_faults()
-    def describe(self, suite: str, config: ObjectVersion) -> None:
-        """Write that a version of a config describes a suite, in place of what did."""
+    def describe(self, suite: str, config: ObjectVersion, notify_on: Collection[str]) -> None:
+        """Write that a version of a config describes a suite, in place of what did.
+
+        Args:
+            notify_on: of which occasions the config's own addresses are told.
+        """
         # First the way back from the config: whatever happens in between, its deletion finds the suite.
         self.own(suite, config.key)
-        self._put(f"SUITE#{suite}", "CONFIG", _version(config))
+        self._put(f"SUITE#{suite}", "CONFIG", _version(config), sets={"notify_on": notify_on})
 
     @transient_faults()
     def own(self, suite: str, config_key: str) -> None:
@@ -142,8 +150,12 @@ class SuiteTable:
     def _expiry(self) -> str:
         return str(int(self._now().timestamp()) + EXPIRES_SECONDS)
 
-    def _put(self, pk: str, sk: str, values: dict[str, str]) -> None:
-        item = _key(pk, sk) | {name: {"S": value} for name, value in values.items()}
+    def _put(
+        self, pk: str, sk: str, values: dict[str, str], sets: Mapping[str, Collection[str]] = MappingProxyType({})
+    ) -> None:
+        item: dict[str, Any] = _key(pk, sk) | {name: {"S": value} for name, value in values.items()}
+        # DynamoDB knows no empty set.
+        item |= {name: {"SS": sorted(members)} for name, members in sets.items() if members}
         self._client.put_item(TableName=self._table, Item=item)
 
     def _query(self, pk: str, prefix: str) -> list[dict[str, str]]:

@@ -16,7 +16,6 @@ from pydantic_core import PydanticCustomError
 
 from assay.contracts import yaml_positions
 from assay.contracts.algorithms import Direction, known_algorithms
-from assay.contracts.carried_out import not_carried_out
 from assay.contracts.config_faults import SHOWN, faults_of
 from assay.contracts.dataset import DatasetSection
 from assay.contracts.decision_sections import (
@@ -62,7 +61,6 @@ __all__ = [
     "RegisterSection",
     "SuiteConfig",
     "SuiteName",
-    "check_config",
     "load_config",
 ]
 
@@ -168,17 +166,8 @@ def load_config(text: bytes, subject: str) -> SuiteConfig:
 
     Raises:
         RejectedError: with every fault of the file (the first 100 shown, all counted), each with line, column and key
-            path; a key that this version does not carry out is a fault.
+            path.
     """
-    return _checked(text, subject, carried_out=True)
-
-
-def check_config(text: bytes, subject: str) -> SuiteConfig:
-    """As `load_config`, but a key that is only understood, and not carried out by this version, is no fault."""
-    return _checked(text, subject, carried_out=False)
-
-
-def _checked(text: bytes, subject: str, *, carried_out: bool) -> SuiteConfig:
     document = yaml_positions.load(text, subject)
     if not isinstance(document.values, dict):
         raise RejectedError(
@@ -190,10 +179,6 @@ def _checked(text: bytes, subject: str, *, carried_out: bool) -> SuiteConfig:
     except ValidationError as error:
         cause = error
         faults += faults_of(error, document, SuiteConfig)
-    if carried_out:
-        for path, message in not_carried_out(document.values):
-            line, column = document.position(path)
-            faults.append(Fault(message, line=line, column=column, key=yaml_positions.dotted(path)))
     if config is None or faults:
         faults.sort(key=lambda fault: (fault.line or 0, fault.column or 0))
         raise RejectedError(subject, faults[:SHOWN], len(faults)) from cause

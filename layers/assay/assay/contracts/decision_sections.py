@@ -17,7 +17,7 @@ from assay.contracts.results import Criterion
 from assay.contracts.section import Broken, EndpointName, InstanceType, ModelName, Section
 
 Share = Annotated[float, Field(ge=0, le=1)]
-Occasion = Literal["completed", "failed", "rejected"]
+Occasion = Literal["completed", "approval", "failed", "rejected"]
 Usd = Annotated[float, Field(ge=0)]
 _EXPRESSION = re.compile(
     r"rate\((1 (minute|hour|day)|([2-9]|[1-9][0-9]{1,5}) (minutes|hours|days))\)"
@@ -334,12 +334,16 @@ class NotifySection(Section):
     """Who hears of this suite, besides those who subscribed to the stack's topic."""
 
     emails: list[Annotated[str, Field(pattern=r"^[^@\s]+@[^@\s]+$")]] = Field(
-        default_factory=list, max_length=50, description="Addresses that get the suite's mails."
+        min_length=1,
+        max_length=50,
+        description="Addresses that get the suite's mails; SNS asks each of them once whether it wants to.",
     )
-    topic_arn: str | None = Field(
-        None, pattern=r"^arn:[a-z-]+:sns:[a-z0-9-]+:[0-9]{12}:.+$", description="An SNS topic of yours."
+    occasions: list[Occasion] = Field(
+        default_factory=lambda: list[Occasion](get_args(Occasion)),
+        min_length=1,
+        description="What is told: an evaluation that completed, a model that waits for approval or is decided about, "
+        "an evaluation that failed, a file that was refused.",
     )
-    on: list[Occasion] = Field(default_factory=lambda: list[Occasion](get_args(Occasion)), description="What is told.")
 
 
 class ScheduleSection(Section):

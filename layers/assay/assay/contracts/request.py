@@ -137,9 +137,14 @@ def carried_config(config: str | dict[str, Any], subject: str) -> tuple[SuiteCon
         checked = load_config(text, subject)
     except RejectedError as error:
         raise in_carried_config(error, lines=isinstance(config, str)) from error
-    if checked.schedule is not None:
-        message = "has no place in a request: a config that is carried is evaluated once"
-        raise RejectedError(subject, [Fault(message, key="config.schedule")])
+    lasting = {"schedule": checked.schedule, "notify": checked.notify}
+    faults = [
+        Fault("has no place in a request: a config that is carried is evaluated once", key=f"config.{key}")
+        for key, section in lasting.items()
+        if section is not None
+    ]
+    if faults:
+        raise RejectedError(subject, faults)
     return checked, text
 
 

@@ -7,10 +7,15 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Description:
-    """The version of the config that describes a suite."""
+    """The version of the config that describes a suite.
+
+    Attributes:
+        notify_on: of which occasions the config's own addresses are told.
+    """
 
     config_key: str
     version_id: str | None
+    notify_on: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)

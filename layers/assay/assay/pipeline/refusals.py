@@ -11,7 +11,7 @@ from typing import Any
 from assay.contracts.errors import Fault, RejectedError
 from assay.contracts.evaluation import ObjectVersion, rejected_key
 from assay.contracts.events import Detail
-from assay.pipeline.ports import Announcer, ObjectStore
+from assay.pipeline.ports import Announcer, ObjectStore, SuiteBook
 
 # An event has at most 256 KiB: 20 faults of twice 500 characters and 1,000 names of suites stay below that, though each
 # character take the six bytes of an escape.
@@ -26,6 +26,7 @@ class Refusals:
 
     store: ObjectStore
     announcer: Announcer
+    book: SuiteBook
     clock: Callable[[], datetime]
 
     def tell(
@@ -70,7 +71,12 @@ class Refusals:
                 },
             ),
         )
-        self.announcer.mail_rejection(error, uri, data["suites"])
+        self.announcer.mail_rejection(error, uri, data["suites"], [*filter(self._tells_of_refusals, data["suites"])])
+
+    def _tells_of_refusals(self, suite: str) -> bool:
+        """Whether the config that describes a suite names people who want to hear of what is refused."""
+        known = self.book.description(suite)
+        return known is not None and "rejected" in known.notify_on
 
 
 def _told(fault: Fault) -> dict[str, Any]:

@@ -10,9 +10,8 @@ from datetime import datetime
 from assay.contracts import yaml_positions
 from assay.contracts.errors import Fault, RejectedError, ScheduleRefusedError
 from assay.contracts.evaluation import DatedVersion, ObjectVersion
-from assay.contracts.suites import Description
-from assay.pipeline.ports import SuiteBook, Timetable
-from assay.pipeline.start import CheckedConfig, EvaluationStarter
+from assay.pipeline.ports import Audiences, SuiteBook, Timetable
+from assay.pipeline.start import CheckedConfig, EvaluationStarter, notify_on
 
 
 @dataclass(frozen=True)
@@ -38,6 +37,7 @@ class Suites:
     starter: EvaluationStarter
     book: SuiteBook
     timetable: Timetable
+    audiences: Audiences
 
     def describe(self, checked: CheckedConfig, version: DatedVersion) -> DatedVersion:
         """Write down that a version describes its suite, with its schedule; nothing when a later one does.
@@ -59,8 +59,13 @@ class Suites:
             elif standing[1].source == source and self.owner(suite) == source.key:
                 self.book.own(suite, source.key)
                 self._set_schedule(checked, source)
+                notify = checked.config.notify
+                if notify is None:
+                    self.audiences.remove(suite)
+                else:
+                    self.audiences.put(suite, notify.emails)
                 known = self.book.description(suite)
-                self.book.describe(suite, source)
+                self.book.describe(suite, source, notify_on(checked))
                 if known is not None and known.config_key != source.key and self._names(suite, known.config_key):
                     self.book.forget(suite, known.config_key)  # it began later, and its event came first
             return self.owned(checked, version)
@@ -107,7 +112,8 @@ class Suites:
 
     def is_described_by(self, suite: str, version: ObjectVersion) -> bool:
         """Whether this very version is what is known of the suite."""
-        return self.book.description(suite) == Description(version.key, version.version_id)
+        known = self.book.description(suite)
+        return known is not None and (known.config_key, known.version_id) == (version.key, version.version_id)
 
     def vacate(self, suite: str, config_key: str, take_up: Callable[[DatedVersion], None]) -> None:
         """Forget that a config described a suite, which it no longer does, and give the suite to whoever is next.
@@ -130,6 +136,7 @@ class Suites:
             known = self.book.description(suite)
             if known is not None and known.config_key == config_key:
                 self.timetable.remove(suite)
+                self.audiences.remove(suite)
             self.book.forget(suite, config_key)
 
     def unschedule(self, suite: str) -> None:
