@@ -18,6 +18,7 @@ from assay.aws.evaluation_files import EvaluationFiles
 from assay.aws.evaluations import Evaluations
 from assay.aws.executions import PipelineExecutions
 from assay.aws.owned import OwnedResources
+from assay.aws.registered import ApprovalAnnouncements, RegisteredPackages
 from assay.contracts.config import SuiteConfig
 from assay.contracts.errors import TransientError
 from assay.contracts.evaluation import EvaluationPaths
@@ -39,7 +40,8 @@ def lambda_handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, 
         done = reconciler().reconcile(Grace() if request.grace_seconds is None else Grace.of(request.grace_seconds))
         # What a complete evaluation leaves for the decision is no orphan.
         metrics.add_metric("OrphansDeleted", MetricUnit.Count, len(done.deleted))
-    metrics.add_metric("EvaluationsRecovered", MetricUnit.Count, len({*done.found, *done.concluded, *done.redriven}))
+    recovered = {*done.found, *done.concluded, *done.redriven, *done.announced}
+    metrics.add_metric("EvaluationsRecovered", MetricUnit.Count, len(recovered))
     answer = dataclasses.asdict(done)
     logger.info("evaluations reconciled", **answer)
     if done.faults:
@@ -54,6 +56,8 @@ def reconciler() -> Reconciler:
         log=Evaluations(runtime.evaluations_table()),
         executions=PipelineExecutions(runtime.pipeline_prefix()),
         conclusions=Conclusions(runtime.conclude_machine_arn()),
+        packages=RegisteredPackages(),
+        announcements=ApprovalAnnouncements(runtime.announce_machine_arn()),
         resources=OwnedResources(runtime.owner()),
         users=EndpointUsers(runtime.evaluations_table()),
         config_of=_config_of,

@@ -19,6 +19,7 @@ LONGEST_KEY = 128
 LONGEST_VALUE = 256
 LONGEST_DESCRIPTION = 1024
 LONGEST_CARD = 100_000
+LARGEST_BATCH = 100
 # "Model package model card schema" in the SageMaker Developer Guide; what stands in a section is not checked here.
 _CARD_SECTIONS = {
     "model_overview",
@@ -28,6 +29,16 @@ _CARD_SECTIONS = {
     "evaluation_details",
     "additional_information",
 }
+_SUMMARISED = (
+    "ModelPackageGroupName",
+    "ModelPackageVersion",
+    "ModelPackageArn",
+    "ModelPackageDescription",
+    "CreationTime",
+    "InferenceSpecification",
+    "ModelPackageStatus",
+    "ModelApprovalStatus",
+)
 _KEPT = ("SourceUri", "ModelCard", "SkipModelValidation")
 _CREATED_FROM = {
     "ModelPackageDescription": "model_package_description",
@@ -55,6 +66,7 @@ def install(cloud: Cloud) -> None:
     answer("delete_model_package_group", registry.delete_group, missing_in_moto=True)
     answer("create_model_package", registry.create)
     answer("update_model_package", registry.update)
+    answer("batch_describe_model_package", registry.batch_describe, missing_in_moto=True)
     answer("delete_model_package", registry.delete, missing_in_moto=True)
 
     def described(self: Any) -> dict[str, Any]:
@@ -151,6 +163,22 @@ class Registry:
         if changed:
             sagemaker_events.model_package_changed(self._cloud, package, changed)
         return {"ModelPackageArn": package.arn}
+
+    def batch_describe(self, request: Request) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        missing: dict[str, Any] = {}
+        arns = request["ModelPackageArnList"]
+        if not 1 <= len(arns) <= LARGEST_BATCH:
+            raise invalid(f"ModelPackageArnList must have 1 to {LARGEST_BATCH} members, not {len(arns)}")
+        for arn in arns:
+            package = backend(self._cloud).model_packages.get(arn)
+            if package is None:
+                message = f"ModelPackage {arn} does not exist."
+                missing[arn] = {"ErrorCode": "ValidationException", "ErrorResponse": message}
+            else:
+                described = package.gen_response_object()
+                found[arn] = {key: described[key] for key in _SUMMARISED if described.get(key) is not None}
+        return {"ModelPackageSummaries": found, "BatchDescribeModelPackageErrorMap": missing}
 
     def delete(self, request: Request) -> dict[str, Any]:
         package = self._find(request["ModelPackageName"])

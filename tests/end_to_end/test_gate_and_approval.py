@@ -227,11 +227,31 @@ def test_a_winner_that_passes_surely_enough_is_approved_where_nobody_is_to_be_as
     assert "is approved: the config asks nobody" in " ".join(better.mail["text"].split())
 
 
-def test_a_rejected_winner_is_announced_to_the_suites_own_people_too(cloud: Cloud, command: Any) -> None:
+def reconcile(cloud: Cloud) -> dict[str, Any]:
+    """Invoke the reconciler as an operator does who waits for nothing; what it answers."""
+    answer = cloud.stack.client("lambda").invoke(
+        FunctionName=cloud.stack.outputs["ReconcileEvaluationsFunctionName"], Payload=b'{"grace_seconds": 0}'
+    )
+    done: dict[str, Any] = json.loads(answer["Payload"].read())
+    assert "FunctionError" not in answer, done
+    return done
+
+
+def test_a_rejected_winner_is_announced_once_to_the_suites_own_people_too_though_its_event_is_lost(
+    cloud: Cloud, command: Any
+) -> None:
     first = Suite(cloud, "rejected", "notify: {emails: [team@example.org], occasions: [approval, rejected]}").evaluate()
+    arn = first.completed["data"]["model_package_arn"]
+    cloud.wait(lambda: cloud.events("ModelRegistered", suite="rejected"))
+    lost = {"kind": "event", "about": arn, "detail_type": "SageMaker Model Package State Change", "does": "lose"}
+    faults = f"{cloud.stack.settings.endpoint_url}/_local/faults"
+    requests.post(faults, json=[lost], timeout=60, proxies={"http": ""}).raise_for_status()
     result = command("reject", first.identifier, "--note", "Too blunt.")
     assert result.exit_code == 0, result.output
     assert "no version of rejected is approved now" in result.stdout
+    assert cloud.events("ModelRejected", suite="rejected") == []
+
+    assert first.identifier in reconcile(cloud)["announced"]
     [rejected] = cloud.wait(lambda: cloud.events("ModelRejected", suite="rejected"))
     assert rejected["data"]["note"] == "Too blunt."
     team = ["team@example.org"]
@@ -241,11 +261,17 @@ def test_a_rejected_winner_is_announced_to_the_suites_own_people_too(cloud: Clou
     assert (own["subject"], own["text"]) == (mail["subject"], mail["text"])
     assert [mail["to"] for mail in cloud.mails(first.identifier, "Ranking by")].count(team) == 1
 
+    # An event of the same decision, as SageMaker sends one for every change of the package.
+    cloud.stack.client("sagemaker").update_model_package(ModelPackageArn=arn, CustomerMetadataProperties={"a": "b"})
+    assert first.identifier not in reconcile(cloud)["announced"]
+
     cloud.drop("configs/rejected.yaml", "pipeline: {name: rejected}\n")
     cloud.wait(lambda: [mail for mail in cloud.mails("configs/rejected.yaml") if mail["to"] == team])
     cloud.drop("configs/rejected.yaml", CONFIG.format(suite="rejected", more=""))
     sns = cloud.stack.client("sns")
     cloud.wait(lambda: not any(topic["TopicArn"].endswith("-suite-rejected") for topic in sns.list_topics()["Topics"]))
+    assert len(cloud.events("ModelRejected", suite="rejected")) == 1
+    assert len(cloud.mails(first.identifier, "was rejected")) == 2
 
 
 def test_an_evaluation_that_nobody_knows_is_not_decided(command: Any) -> None:

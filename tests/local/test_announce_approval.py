@@ -288,6 +288,20 @@ def test_an_older_state_of_the_package_never_follows_a_newer_one(stack: Stack) -
     assert (stack.events(), stack.mails()) == ([], [])
 
 
+def test_of_two_executions_that_saw_one_decision_at_two_moments_only_one_tells_it(stack: Stack) -> None:
+    stack.tell(decided("Approved"), approved=(ARN,))
+    stack.events(), stack.mails()
+    # The second read the evaluation before the first had written what it told: it does not know.
+    states = definition(stack.around.topic)["States"]
+    states["CheckTold"]["Choices"].pop()
+    unaware = Stack(stack.around, stack.around.machines.create(states))
+    stack.package = decided("Approved", at="2026-11-24T10:02:12.000Z")
+    unaware.package = stack.package
+    description = unaware.tell()
+    assert (description["status"], description["error"]) == ("FAILED", "DynamoDB.ConditionalCheckFailedException")
+    assert (stack.events(), stack.mails()) == ([], [])
+
+
 def test_an_older_version_that_is_approved_after_a_newer_one_is_not_the_champion(stack: Stack) -> None:
     stack.tell(decided("Approved"), approved=(f"{GROUP}/5", ARN))
     assert stack.events()[-1]["detail"]["data"]["champion_arn"] == f"{GROUP}/5"

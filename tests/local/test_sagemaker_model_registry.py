@@ -69,6 +69,22 @@ def test_an_approval_is_kept_listed_and_told_with_what_changed(running: Running)
     assert len(told(other)) == 1
 
 
+def test_packages_are_described_in_a_batch_and_those_that_are_not_there_apart(running: Running) -> None:
+    sagemaker = running.aws("sagemaker")
+    approved, waiting = register(running, "batch"), register(running, "batch")
+    sagemaker.update_model_package(ModelPackageArn=approved, ModelApprovalStatus="Approved")
+    answer = sagemaker.batch_describe_model_package(ModelPackageArnList=[approved, waiting, f"{waiting}0"])
+    found = answer["ModelPackageSummaries"]
+    assert {arn: item["ModelApprovalStatus"] for arn, item in found.items()} == {
+        approved: "Approved",
+        waiting: "PendingManualApproval",
+    }
+    assert (found[waiting]["ModelPackageVersion"], found[waiting]["InferenceSpecification"]) == (2, CONTAINERS)
+    assert list(answer["BatchDescribeModelPackageErrorMap"]) == [f"{waiting}0"]
+    with pytest.raises(ClientError, match="1 to 100 members, not 101"):
+        sagemaker.batch_describe_model_package(ModelPackageArnList=[f"{waiting}{number}" for number in range(101)])
+
+
 def test_metadata_is_merged_and_not_replaced(running: Running) -> None:
     sagemaker = running.aws("sagemaker")
     arn = register(running, "merges", CustomerMetadataProperties={"a": "1", "b": "2"})

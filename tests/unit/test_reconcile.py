@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -12,9 +12,11 @@ import pytest
 from assay.contracts.config import SuiteConfig
 from assay.contracts.errors import TransientError
 from assay.contracts.reconciliation import (
+    DeadAnnouncement,
     DeadConclusion,
     EvaluationState,
     Owned,
+    PackageStatus,
     PipelineState,
     ReconciliationRequest,
 )
@@ -83,6 +85,38 @@ class Sharing:
 
 
 @dataclass
+class Registry:
+    """Registered packages in memory, and executions that tell how they stand."""
+
+    packages: dict[str, PackageStatus] = field(default_factory=dict)
+    told: list[tuple[str, str, PackageStatus]] = field(default_factory=list)
+    died: list[DeadAnnouncement] = field(default_factory=list)
+    redriven: list[str] = field(default_factory=list)
+    refuses: set[str] = field(default_factory=set)
+
+    def statuses(self, arns: Sequence[str]) -> Iterator[tuple[str, str]]:
+        return ((arn, self.packages[arn].status) for arn in arns if arn in self.packages)
+
+    def status(self, arn: str) -> PackageStatus | None:
+        if arn in self.refuses:
+            raise TransientError("throttled")
+        return self.packages.get(arn)
+
+    def tell(self, evaluation_id: str, package_arn: str, found: PackageStatus) -> bool:
+        item = (evaluation_id, package_arn, found)
+        if item in self.told:
+            return False
+        self.told.append(item)
+        return True
+
+    def dead(self) -> Iterable[DeadAnnouncement]:
+        return list(self.died)
+
+    def redrive(self, arn: str) -> None:
+        self.redriven.append(arn)
+
+
+@dataclass
 class World:
     """Everything that the reconciler touches, in memory."""
 
@@ -99,8 +133,12 @@ class World:
     configs: dict[str, SuiteConfig] = field(default_factory=dict)
     refuses: set[str] = field(default_factory=set)
     sharing: Sharing = field(default_factory=Sharing)
+    registry: Registry = field(default_factory=Registry)
 
     # the table
+    def registered(self) -> Iterator[EvaluationState]:
+        return (state for state in self.states.values() if state.status == "completed" and state.model_package_arn)
+
     def unfinished(self) -> Iterator[EvaluationState]:
         return (state for state in self.states.values() if not state.concluded)
 
@@ -175,7 +213,8 @@ class World:
         def config_of(state: EvaluationState) -> SuiteConfig:
             return self.configs.get(state.evaluation_id, config())
 
-        return Reconciler(self, self, self, self, self.sharing, config_of, lambda: NOW)
+        registry = self.registry
+        return Reconciler(self, self, self, registry, registry, self, self.sharing, config_of, lambda: NOW)
 
 
 @pytest.fixture

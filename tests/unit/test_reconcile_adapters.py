@@ -16,8 +16,9 @@ from assay.aws.endpoints import Endpoints
 from assay.aws.evaluations import Evaluations
 from assay.aws.executions import PipelineExecutions
 from assay.aws.owned import OwnedResources
+from assay.aws.registered import ApprovalAnnouncements, RegisteredPackages
 from assay.contracts.errors import TransientError
-from assay.contracts.reconciliation import DeadConclusion, Owned, PipelineState
+from assay.contracts.reconciliation import DeadAnnouncement, DeadConclusion, Owned, PackageStatus, PipelineState
 from tests.unit.test_endpoints import create
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
@@ -140,6 +141,65 @@ def test_redriving_what_another_one_redrove_is_no_fault() -> None:
         Conclusions(MACHINE, Pages({}, redrive_execution=refused("ThrottlingException"))).redrive("arn")
 
 
+# ---- registered packages, and what was told of them
+
+
+def test_packages_are_looked_at_a_hundred_at_a_time_and_one_that_is_gone_is_left_out() -> None:
+    class Registry:
+        def __init__(self) -> None:
+            self.asked: list[list[str]] = []
+
+        def batch_describe_model_package(self, *, ModelPackageArnList: list[str]) -> dict[str, Any]:  # noqa: N803
+            self.asked.append(ModelPackageArnList)
+            known = [arn for arn in ModelPackageArnList if arn != "arn:3"]
+            return {
+                "ModelPackageSummaries": {arn: {"ModelApprovalStatus": "Approved"} for arn in known},
+                "BatchDescribeModelPackageErrorMap": {"arn:3": {"ErrorCode": "ValidationException"}},
+            }
+
+    client = Registry()
+    found = dict(RegisteredPackages(client).statuses([f"arn:{number}" for number in range(150)]))
+    assert [len(batch) for batch in client.asked] == [100, 50]
+    assert set(found) == {f"arn:{number}" for number in range(150) if number != 3}
+    assert list(RegisteredPackages(client).statuses([])) == []
+
+
+def test_a_package_stands_as_it_was_changed_last_or_as_it_was_created() -> None:
+    created = {"CreationTime": NOW - timedelta(days=1), "ModelApprovalStatus": "PendingManualApproval"}
+    packages = RegisteredPackages(Pages({}, describe_model_package=created))
+    assert packages.status("arn") == PackageStatus("PendingManualApproval", NOW - timedelta(days=1))
+    changed = {**created, "ModelApprovalStatus": "Rejected", "LastModifiedTime": NOW}
+    packages = RegisteredPackages(Pages({}, describe_model_package=changed))
+    assert packages.status("arn") == PackageStatus("Rejected", NOW)
+    gone = ClientError({"Error": {"Code": "ValidationException", "Message": "arn does not exist."}}, "Describe")
+    assert RegisteredPackages(Pages({}, describe_model_package=gone)).status("arn") is None
+    with pytest.raises(ClientError, match="AccessDenied"):
+        RegisteredPackages(Pages({}, describe_model_package=refused("AccessDenied"))).status("arn")
+
+
+def test_a_lost_decision_is_handed_over_once_in_the_words_of_its_event() -> None:
+    client = Pages({}, start_execution={})
+    longest = PackageStatus("PendingManualApproval", NOW)
+    assert ApprovalAnnouncements(MACHINE, client).tell(ID, "arn:package", longest)
+    [(_, request)] = client.asked
+    assert request["name"] == f"{ID}-PendingManualApproval-{int(NOW.timestamp())}000"
+    assert len(request["name"]) <= 80
+    assert json.loads(request["input"]) == {"detail": {"ModelPackageArn": "arn:package"}}
+    client = Pages({}, start_execution=refused("ExecutionAlreadyExists"))
+    assert not ApprovalAnnouncements(MACHINE, client).tell(ID, "arn:package", longest)
+
+
+def test_announcements_that_came_too_late_are_not_taken_for_dead() -> None:
+    errors = {"late": "DynamoDB.ConditionalCheckFailedException", "unknown": "UnknownEvaluation", "died": "SNS.Fault"}
+    event = json.dumps({"detail": {"ModelPackageArn": "arn:package"}})
+    client = Pages(
+        {"FAILED": [{"executions": [listed(arn) for arn in errors]}]},
+        describe_execution={arn: {"input": event, "error": error} for arn, error in errors.items()},
+    )
+    found = list(ApprovalAnnouncements(MACHINE, client, now=lambda: NOW).dead())
+    assert found == [DeadAnnouncement("died", "arn:package")]
+
+
 # ---- what was created
 
 
@@ -189,7 +249,7 @@ def test_it_is_deleted_only_while_it_has_the_tags_that_it_was_found_by(aws: None
 # ---- the table
 
 
-def test_evaluations_that_have_not_ended_are_found_by_their_status(aws: None) -> None:
+def test_evaluations_that_have_not_ended_or_registered_a_model_are_found_by_their_status(aws: None) -> None:
     names = ("pk", "sk", "status", "requested_at")
     boto3.client("dynamodb").create_table(
         TableName="evaluations",
@@ -210,7 +270,14 @@ def test_evaluations_that_have_not_ended_are_found_by_their_status(aws: None) ->
     for identifier, values in {
         "a": {"status": "started", "execution_arn": "arn"},
         "b": {"status": "requested"},
-        "c": {"status": "completed", "concluded_at": "2026-11-24T11:00:00.000Z", "winner": "good"},
+        "c": {
+            "status": "completed",
+            "concluded_at": "2026-11-24T11:00:00.000Z",
+            "winner": "good",
+            "model_package_arn": "arn:package",
+            "approval_status": "Approved",
+            "approval_told_by": "arn:announce",
+        },
     }.items():
         item = {"pk": f"EVALUATION#{identifier}", "sk": "STATE", "suite": "sums", "bucket": "drops"}
         item |= {"requested_at": NOW.isoformat(), **values}
@@ -219,6 +286,17 @@ def test_evaluations_that_have_not_ended_are_found_by_their_status(aws: None) ->
         )
     table = Evaluations("evaluations")
     assert [(state.evaluation_id, state.execution_arn) for state in table.unfinished()] == [("b", None), ("a", "arn")]
+    # As the state machine writes it where nothing was registered.
+    without: dict[str, Any] = {name: {"S": "x"} for name in ("pk", "sk", "suite", "bucket")}
+    without |= {
+        "status": {"S": "completed"},
+        "requested_at": {"S": NOW.isoformat()},
+        "model_package_arn": {"NULL": True},
+    }
+    boto3.client("dynamodb").put_item(TableName="evaluations", Item=without)
+    [registered] = table.registered()
+    assert (registered.evaluation_id, registered.model_package_arn) == ("c", "arn:package")
+    assert (registered.approval_told, registered.approval_told_by) == ("Approved", "arn:announce")
     completed = table.get("c")
     assert completed is not None
     assert (completed.concluded, completed.winner) == (True, "good")

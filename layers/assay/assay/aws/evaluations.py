@@ -6,7 +6,10 @@ EVALUATION#<id>         STATE           suite, bucket, status (requested, starte
                                         concluded_at, comparison_uri, report_uri, winner, model_package_arn, reason;
                                         correlation_id where a request gave one; notify_on,
                                         a set, where its config has `notify`; from the reconciler: given_reason,
-                                        why it will fail
+                                        why it will fail; of a registered winner approval_status, approval_changed_ms,
+                                        approval_told_by: what was announced last, of which moment, by which execution
+EVALUATION#<id>         APPROVAL#<when>#<status>    one announcement of its package: announced_by, approval_status,
+                                        decided_by, decided_at, note, model_package_arn
 ENDPOINT#<name, lower>  USERS           users, creator, leaving: see `assay.aws.endpoint_users`
 LOCK#<suite>            LOCK            holder, expires_at (epoch seconds; the table's time to live)
 
@@ -129,17 +132,32 @@ class Evaluations:
         Raises:
             TransientError: DynamoDB did not answer.
         """
+        for status in ("requested", "started"):
+            yield from self._with_status(status)
+
+    def registered(self) -> Iterator[EvaluationState]:
+        """Every completed evaluation whose winner was registered, the oldest first.
+
+        Raises:
+            TransientError: DynamoDB did not answer.
+        """
+        # The attribute is NULL where nothing was registered.
+        return self._with_status(
+            "completed", {":package": "S"}, FilterExpression="attribute_type(model_package_arn, :package)"
+        )
+
+    def _with_status(self, status: str, values: dict[str, str] | None = None, **more: str) -> Iterator[EvaluationState]:
         with transient_faults():
-            for status in ("requested", "started"):
-                pages = self._client.get_paginator("query").paginate(
-                    TableName=self._table,
-                    IndexName=STATUS_INDEX,
-                    KeyConditionExpression="#status = :status",
-                    ExpressionAttributeNames={"#status": "status"},
-                    ExpressionAttributeValues=_item({":status": status}),
-                )
-                for page in pages:
-                    yield from map(_state, page["Items"])
+            pages = self._client.get_paginator("query").paginate(
+                TableName=self._table,
+                IndexName=STATUS_INDEX,
+                KeyConditionExpression="#status = :status",
+                ExpressionAttributeNames={"#status": "status"},
+                ExpressionAttributeValues=_item({":status": status, **(values or {})}),
+                **more,
+            )
+            for page in pages:
+                yield from map(_state, page["Items"])
 
     @transient_faults()
     def give_reason(self, evaluation_id: str, reason: str) -> None:
@@ -250,6 +268,8 @@ def _state(item: dict[str, Any]) -> EvaluationState:
         winner=item.get("winner", {}).get("S"),
         model_package_arn=item.get("model_package_arn", {}).get("S"),
         reason=item.get("reason", {}).get("S"),
+        approval_told=item.get("approval_status", {}).get("S"),
+        approval_told_by=item.get("approval_told_by", {}).get("S"),
     )
 
 

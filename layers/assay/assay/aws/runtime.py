@@ -69,6 +69,11 @@ def conclude_machine_arn() -> str:
     return setting("CONCLUDE_MACHINE_ARN")
 
 
+def announce_machine_arn() -> str:
+    """The state machine that tells how a model package stands."""
+    return setting("ANNOUNCE_MACHINE_ARN")
+
+
 def step_image_uri() -> str:
     """The evaluation image."""
     return setting("STEP_IMAGE_URI")

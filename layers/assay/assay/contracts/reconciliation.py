@@ -21,6 +21,8 @@ class EvaluationState:
         winner: the model that won; None where none did.
         model_package_arn: what was registered of it; None where nothing was.
         reason: why it failed; None where it did not.
+        approval_told: the package's approval status that was announced last; None before any was.
+        approval_told_by: the state machine's execution that announces that one.
     """
 
     evaluation_id: str
@@ -34,6 +36,8 @@ class EvaluationState:
     winner: str | None = None
     model_package_arn: str | None = None
     reason: str | None = None
+    approval_told: str | None = None
+    approval_told_by: str | None = None
 
     @property
     def concluded(self) -> bool:
@@ -79,6 +83,27 @@ class DeadConclusion:
 
     arn: str
     evaluation_id: str
+
+
+@dataclass(frozen=True)
+class PackageStatus:
+    """How a model package stands.
+
+    Attributes:
+        status: PendingManualApproval, Approved or Rejected.
+        changed_at: when the package was changed last, be it in this or in something else.
+    """
+
+    status: str
+    changed_at: datetime
+
+
+@dataclass(frozen=True)
+class DeadAnnouncement:
+    """An execution of the state machine that ended before it had told how a package stands, and can go on."""
+
+    arn: str
+    package_arn: str
 
 
 class ReconciliationRequest(BaseModel):

@@ -1,14 +1,15 @@
-"""What no event told, found by looking: evaluations that hang, conclusions that died, endpoints that nobody wants.
+"""What no event told, found by looking: evaluations that hang, conclusions and announcements that died or were never
+begun, endpoints that nobody wants.
 
 SageMaker's events are best effort, processes die, and people delete things. Every quarter of an hour each evaluation
-that has not ended is compared with its pipeline, and each endpoint, configuration and model with the owner's tag with
-its evaluation. Everything here may be done again, and by two at once: the state machine's claim lets one conclude, and
-a resource is deleted once.
+that has not ended is compared with its pipeline, each registered package with what was told of it, and each endpoint,
+configuration and model with the owner's tag with its evaluation. Everything here may be done again, and by two at once:
+the state machines' claims let one conclude and one announce, and a resource is deleted once.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
@@ -16,7 +17,14 @@ from typing import Protocol, TypeVar
 
 from assay.contracts.config import SuiteConfig
 from assay.contracts.errors import TransientError
-from assay.contracts.reconciliation import DeadConclusion, EvaluationState, Owned, PipelineState
+from assay.contracts.reconciliation import (
+    DeadAnnouncement,
+    DeadConclusion,
+    EvaluationState,
+    Owned,
+    PackageStatus,
+    PipelineState,
+)
 from assay.pipeline.plan import endpoint_name, plan
 
 Item = TypeVar("Item")
@@ -30,7 +38,8 @@ class Grace:
 
     Attributes:
         start: from the request until its pipeline has been started; a function that fails is tried again for an hour.
-        event: from the pipeline's end until a status event has had it claimed.
+        event: from the pipeline's end until a status event has had it claimed, and from a package's change until its
+            event has had that told.
         orphan: from an evaluation's end until what it left is deleted.
         unknown: from the creation of what belongs to no evaluation that is known.
     """
@@ -50,6 +59,7 @@ class EvaluationLog(Protocol):
     """The table of evaluations."""
 
     def unfinished(self) -> Iterable[EvaluationState]: ...
+    def registered(self) -> Iterable[EvaluationState]: ...
     def get(self, evaluation_id: str, /) -> EvaluationState | None: ...
     def started(self, evaluation_id: str, execution_arn: str, /) -> None: ...
     def give_reason(self, evaluation_id: str, reason: str, /) -> None: ...
@@ -68,6 +78,21 @@ class Conclusions(Protocol):
 
     def start(self, evaluation_id: str, execution_arn: str, status: str, /) -> bool: ...
     def dead(self) -> Iterable[DeadConclusion]: ...
+    def redrive(self, arn: str, /) -> None: ...
+
+
+class Packages(Protocol):
+    """The model packages that were registered."""
+
+    def statuses(self, arns: Sequence[str], /) -> Iterable[tuple[str, str]]: ...
+    def status(self, arn: str, /) -> PackageStatus | None: ...
+
+
+class Announcements(Protocol):
+    """The executions of the state machine that tells how a package stands."""
+
+    def tell(self, evaluation_id: str, package_arn: str, found: PackageStatus, /) -> bool: ...
+    def dead(self) -> Iterable[DeadAnnouncement]: ...
     def redrive(self, arn: str, /) -> None: ...
 
 
@@ -95,6 +120,7 @@ class Reconciled:
     stopped: list[str] = field(default_factory=list)
     concluded: list[str] = field(default_factory=list)
     redriven: list[str] = field(default_factory=list)
+    announced: list[str] = field(default_factory=list)
     deleted: list[str] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
 
@@ -106,6 +132,8 @@ class Reconciler:
     log: EvaluationLog
     executions: Executions
     conclusions: Conclusions
+    packages: Packages
+    announcements: Announcements
     resources: Resources
     users: Users
     config_of: Callable[[EvaluationState], SuiteConfig]
@@ -119,6 +147,7 @@ class Reconciler:
         for dead in _told(self.conclusions.dead, done):
             self._carefully(done, dead.arn, partial(self._revive, dead, done))
         self._release(grace, done, None)
+        self._announce(grace, done)
         return done
 
     def release(self, evaluation_id: str) -> Reconciled:
@@ -174,6 +203,38 @@ class Reconciler:
             return
         self.conclusions.redrive(dead.arn)
         done.redriven.append(dead.evaluation_id)
+
+    def _announce(self, grace: Grace, done: Reconciled) -> None:
+        """Have it told how packages stand of which nothing, or something else, was told last."""
+        states = {
+            state.model_package_arn: state
+            for state in _told(self.log.registered, done)
+            if state.model_package_arn is not None
+        }
+        statuses = dict(_told(partial(self.packages.statuses, list(states)), done))
+        for arn, status in statuses.items():
+            if states[arn].approval_told != status:
+                self._carefully(done, arn, partial(self._announce_one, states[arn].evaluation_id, arn, grace, done))
+        for dead in _told(self.announcements.dead, done):
+            if dead.package_arn in statuses:
+                work = partial(self._speak_on, dead, states[dead.package_arn].evaluation_id, statuses, done)
+                self._carefully(done, dead.arn, work)
+
+    def _announce_one(self, evaluation_id: str, arn: str, grace: Grace, done: Reconciled) -> None:
+        found = self.packages.status(arn)
+        if found is None or not self._older(found.changed_at, grace.event):
+            return
+        if self.announcements.tell(evaluation_id, arn, found):
+            done.announced.append(evaluation_id)
+
+    def _speak_on(self, dead: DeadAnnouncement, evaluation_id: str, statuses: dict[str, str], done: Reconciled) -> None:
+        """Let an announcement go on that died half-way, as no other execution takes over what it claimed."""
+        state = self.log.get(evaluation_id)
+        if state is not None and (
+            state.approval_told_by == dead.arn or state.approval_told != statuses[dead.package_arn]
+        ):
+            self.announcements.redrive(dead.arn)
+            done.redriven.append(evaluation_id)
 
     def _release(self, grace: Grace, done: Reconciled, evaluation_id: str | None) -> None:
         order = {"endpoint": 0, "endpoint-config": 1, "model": 2}

@@ -1,0 +1,96 @@
+"""Executions of one of the stack's state machines: started where an event was lost, redriven where one died."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import boto3
+from botocore.exceptions import ClientError
+
+from assay.aws.faults import code_of, transient_faults
+
+DIED = ("FAILED", "TIMED_OUT", "ABORTED")
+# Step Functions redrives for 14 days.
+REDRIVABLE = timedelta(days=14)
+MOST_REDRIVES = 20
+
+
+@dataclass(frozen=True)
+class DeadExecution:
+    """An execution that can go on, with the `detail` of the event that it was started by."""
+
+    arn: str
+    detail: dict[str, Any]
+
+
+class Machine:
+    """One state machine that events start.
+
+    Args:
+        arn: its ARN.
+        ended_on_purpose: errors with which it ends because there is nothing for it to do; these are not redriven.
+        client: a boto3 Step Functions client; one of its own by default.
+        now: the time, with its zone.
+    """
+
+    def __init__(
+        self,
+        arn: str,
+        ended_on_purpose: Collection[str],
+        client: Any = None,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._arn = arn
+        self._on_purpose = ended_on_purpose
+        self._client = client if client is not None else boto3.client("stepfunctions")
+        self._now = now
+
+    @transient_faults()
+    def start(self, name: str, detail: dict[str, str]) -> bool:
+        """Start an execution as the lost event would have; False when one of that name was started before.
+
+        Args:
+            name: at most 80 characters; Step Functions knows it for 90 days after the execution's end.
+            detail: what the event would have said.
+        """
+        try:
+            self._client.start_execution(stateMachineArn=self._arn, name=name, input=json.dumps({"detail": detail}))
+        except ClientError as error:
+            if code_of(error) == "ExecutionAlreadyExists":
+                return False
+            raise
+        return True
+
+    def dead(self) -> Iterator[DeadExecution]:
+        """Executions that ended otherwise than the machine means to, and can still go on.
+
+        Raises:
+            TransientError: Step Functions did not answer.
+        """
+        with transient_faults():
+            for status in DIED:
+                pages = self._client.get_paginator("list_executions").paginate(
+                    stateMachineArn=self._arn, statusFilter=status
+                )
+                for page in pages:
+                    for item in page["executions"]:
+                        if self._can_go_on(item):
+                            found = self._client.describe_execution(executionArn=item["executionArn"])
+                            if found.get("error") not in self._on_purpose:
+                                yield DeadExecution(item["executionArn"], json.loads(found["input"])["detail"])
+
+    def _can_go_on(self, item: dict[str, Any]) -> bool:
+        return bool(self._now() - item["stopDate"] < REDRIVABLE and item.get("redriveCount", 0) < MOST_REDRIVES)
+
+    @transient_faults()
+    def redrive(self, arn: str) -> None:
+        """Let an execution go on at the state where it died; what it had done it does not do again."""
+        try:
+            self._client.redrive_execution(executionArn=arn)
+        except ClientError as error:
+            if code_of(error) != "ExecutionNotRedrivable":  # another one was quicker
+                raise
