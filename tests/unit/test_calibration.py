@@ -5,8 +5,12 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
+import numpy as np
 import pytest
+from scipy import special, stats
 
+from assay.decision.paired import Paired, paired_difference
+from assay.decision.statistics import student_quantile
 from benchmarks import decision
 from benchmarks.calibration import ALPHA, Design, equivalence, families, inferiority, power, under_the_null
 from benchmarks.table import BEGIN, END, statistics_page
@@ -68,6 +72,52 @@ def test_ignoring_clusters_would_be_caught() -> None:
 
     found = under_the_null(Blind("blind", 2, 400, 0.5), EVALUATIONS)
     assert found["false_better"]["share"] > ALPHA + SLACK
+
+
+@pytest.mark.parametrize(("discordance", "held", "if_three_sufficed"), [(0.0174, 0.990, 0.951), (0.03, 0.970, 0.913)])
+def test_where_hardly_a_record_differs_no_interval_can_be_sure_and_as_narrow_as_asked(
+    discordance: float, held: float, if_three_sufficed: float
+) -> None:
+    # Every catalog of 100 records, by how many differ and how many of these the first model has: docs/statistics.md.
+    ours = eager = 0.0
+    for differing in range(40):
+        for up in range(differing + 1):
+            chance = float(stats.binom.pmf(differing, 100, discordance) * stats.binom.pmf(up, differing, 0.5))
+            low, high = paired(up, differing - up).interval(1 - ALPHA) or (0.0, 0.0)
+            holds = low <= 0 <= high
+            ours += chance * holds
+            eager += chance * (holds and not (differing == 3 and up in (0, 3)))
+    assert ours == pytest.approx(held, abs=5e-4)
+    assert eager == pytest.approx(if_three_sufficed, abs=5e-4)
+
+
+def test_students_t_alone_would_be_too_sure_where_few_clusters_differ() -> None:
+    clusters, records, shares = 20, 1000, np.array([0.02, 0.005])
+    codes = np.arange(records) % clusters
+    ours = alone = 0
+    for number in range(EVALUATIONS):
+        generator = np.random.default_rng([1, number])
+        shared = generator.normal(0, np.sqrt(0.3), clusters)[codes]
+        theirs = generator.normal(0, np.sqrt(0.2), (2, clusters))[:, codes]
+        latent = shared + theirs + generator.normal(0, np.sqrt(0.5), (2, records))
+        first, second = (latent < special.ndtri(shares)[:, None]).astype(np.float64)
+        found = paired_difference(first, second, binary=True, clusters=codes)
+        low, high = found.interval(1 - ALPHA) or (0.0, 0.0)
+        ours += low <= 0.015 <= high
+        assert found.difference is not None
+        assert found.degrees_of_freedom is not None
+        reach = student_quantile(found.degrees_of_freedom, 1 - ALPHA) * (found.standard_error or 0.0)
+        alone += abs(found.difference - 0.015) <= reach
+    assert alone / EVALUATIONS < 1 - ALPHA - 3 * SLACK / 2
+    assert ours / EVALUATIONS >= 1 - ALPHA - SLACK
+
+
+def paired(up: int, down: int) -> Paired:
+    """100 binary records, some of which only the first model, or only the second, has right."""
+    first, second = np.zeros(100), np.zeros(100)
+    first[:up] = 1.0
+    second[up : up + down] = 1.0
+    return paired_difference(first, second, binary=True)
 
 
 def test_the_calibration_is_written_between_its_marks_and_nothing_else_is_touched(tmp_path: Path) -> None:
