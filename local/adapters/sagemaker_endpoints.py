@@ -169,6 +169,10 @@ class Quotas:
     def of(self, instance_type: str) -> int:
         return self._instances.get(instance_type, QUOTA_INSTANCES)
 
+    def applied(self) -> dict[str, int]:
+        """What was set; every other type has the default."""
+        return dict(self._instances)
+
     def set(self, instance_type: str, instances: int) -> None:
         if instance_type not in instance_types():
             raise LocalCloudError(f"{instance_type} is no instance type of an endpoint")

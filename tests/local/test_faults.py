@@ -94,12 +94,19 @@ def test_a_fault_that_is_not_understood_is_refused(running: Running, fault: dict
 # ---- quotas
 
 
+def quotas(running: Running, operation: str) -> dict[str, float]:
+    pages = running.aws("service-quotas").get_paginator(operation).paginate(ServiceCode="sagemaker")
+    return {item["QuotaName"]: item["Value"] for page in pages for item in page["Quotas"]}
+
+
 def test_a_quota_is_read_in_pages_and_holds(running: Running) -> None:
     assert ask(running, "quotas", {TYPE: 1}).status_code == 204
-    pages = running.aws("service-quotas").get_paginator("list_service_quotas").paginate(ServiceCode="sagemaker")
-    values = {item["QuotaName"]: item["Value"] for page in pages for item in page["Quotas"]}
-    assert values[f"{TYPE} for endpoint usage"] == 1
-    assert values["ml.g5.xlarge for endpoint usage"] == 8
+    applied = quotas(running, "list_service_quotas")
+    assert applied[f"{TYPE} for endpoint usage"] == 1
+    assert "ml.g5.xlarge for endpoint usage" not in applied
+    defaults = quotas(running, "list_aws_default_service_quotas")
+    assert defaults[f"{TYPE} for endpoint usage"] == defaults["ml.g5.xlarge for endpoint usage"] == 8
+    assert len(defaults) > 100
     create(running, "first", "echo", TYPE)
     with pytest.raises(ClientError, match=r"ResourceLimitExceeded.*'ml.c5.2xlarge for endpoint usage' is 1 Instances"):
         create(running, "second", "echo", TYPE)

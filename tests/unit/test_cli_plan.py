@@ -67,9 +67,10 @@ def aws(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """An account with a stack of Assay in it; its bucket hands nothing on."""
     for name, value in (("ACCESS_KEY_ID", "x"), ("SECRET_ACCESS_KEY", "x"), ("DEFAULT_REGION", "eu-west-1")):
         monkeypatch.setenv(f"AWS_{name}", value)
-    # moto has no such action; an account that has no quota of these types answers so.
+    # moto has nothing of SageMaker's; an account that has no quota of these types answers so.
     no_quota = json.dumps({"Quotas": []})
-    monkeypatch.setattr(ServiceQuotasResponse, "list_service_quotas", lambda _self: no_quota, raising=False)
+    for action in ("list_service_quotas", "list_aws_default_service_quotas"):
+        monkeypatch.setattr(ServiceQuotasResponse, action, lambda _self: no_quota, raising=False)
     with mock_aws():
         boto3.client("cloudformation").create_stack(StackName="assay", TemplateBody=json.dumps(TEMPLATE))
         # moto drops the versioning of a template's bucket

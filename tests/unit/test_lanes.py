@@ -206,6 +206,28 @@ def test_service_quotas_is_paged_through_until_each_type_was_met() -> None:
         stub.assert_no_pending_responses()
 
 
+def test_a_type_without_an_applied_quota_has_the_default_of_aws() -> None:
+    client = service_quotas()
+    with Stubber(client) as stub:
+        applied = {"QuotaName": "ml.g5.xlarge for endpoint usage", "Value": 2.0}
+        stub.add_response("list_service_quotas", {"Quotas": [applied]}, {"ServiceCode": "sagemaker"})
+        defaults = [{**applied, "Value": 0.0}, {"QuotaName": "ml.p4d.24xlarge for endpoint usage", "Value": 0.0}]
+        stub.add_response("list_aws_default_service_quotas", {"Quotas": defaults}, {"ServiceCode": "sagemaker"})
+        found = ServiceQuotas(client).endpoint_instances(["ml.g5.xlarge", "ml.p4d.24xlarge"])
+        stub.assert_no_pending_responses()
+    assert found == Quotas({"ml.g5.xlarge": 2, "ml.p4d.24xlarge": 0})
+
+
+def test_what_was_applied_is_known_where_the_defaults_cannot_be_read() -> None:
+    client = service_quotas()
+    with Stubber(client) as stub:
+        applied = {"QuotaName": "ml.g5.xlarge for endpoint usage", "Value": 2.0}
+        stub.add_response("list_service_quotas", {"Quotas": [applied]}, {"ServiceCode": "sagemaker"})
+        stub.add_client_error("list_aws_default_service_quotas", "AccessDeniedException", http_status_code=400)
+        found = ServiceQuotas(client).endpoint_instances(["ml.g5.xlarge", "ml.p4d.24xlarge"])
+    assert found == Quotas({"ml.g5.xlarge": 2}, "Service Quotas answered AccessDeniedException")
+
+
 def test_service_quotas_that_refuse_are_no_reason_to_fail() -> None:
     client = service_quotas()
     with Stubber(client) as stub:
