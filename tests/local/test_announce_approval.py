@@ -104,7 +104,7 @@ class Stack:
 def definition(around: Surroundings) -> dict[str, Any]:
     """The machine with its substitutions filled in; the registry's two calls go to functions."""
     names = {"EvaluationsTable": NAME, "EventBusName": NAME, "TopicArn": around.topic, "Owner": "assay"}
-    names["SuiteTopicArnPrefix"] = around.suite_topics
+    names |= {"SuiteTopicArnPrefix": around.suite_topics, "Partition": "aws"}
     machine = read_machine("announce_approval", names)
     ask_function(machine["States"]["DescribePackage"], "describeModelPackage", "describe")
     ask_function(machine["States"]["FindChampion"], "listModelPackages", "list")
@@ -292,7 +292,7 @@ def test_of_two_executions_that_saw_one_decision_at_two_moments_only_one_tells_i
     stack.tell(decided("Approved"), approved=(ARN,))
     stack.events(), stack.mails()
     # The second read the evaluation before the first had written what it told: it does not know.
-    states = definition(stack.around.topic)["States"]
+    states = definition(stack.around)["States"]
     states["CheckTold"]["Choices"].pop()
     unaware = Stack(stack.around, stack.around.machines.create(states))
     stack.package = decided("Approved", at="2026-11-24T10:02:12.000Z")

@@ -96,6 +96,7 @@ def definition(around: Surroundings) -> dict[str, Any]:
         "RegisterModelFunctionArn": "register",
         "RenderReportFunctionArn": "render",
         "ReleaseEndpointsFunctionArn": "release",
+        "Partition": "aws",
         "EvaluationsTable": NAME,
         "EventBusName": NAME,
         "TopicArn": around.topic,

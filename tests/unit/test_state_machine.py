@@ -14,7 +14,7 @@ from tests.unit.template import load_template
 
 PROJECT = Path(__file__).resolve().parents[2]
 MACHINES = sorted((PROJECT / "statemachine").glob("*.asl.yaml"))
-LAMBDA = "arn:aws:states:::lambda:invoke"
+LAMBDA = "arn:${Partition}:states:::lambda:invoke"
 
 TEMPLATE = load_template()
 RESOURCES = TEMPLATE["Resources"]
@@ -90,6 +90,11 @@ def test_nothing_of_an_account_stands_in_it_and_nothing_that_cloudformation_cann
     assert not re.search(r"\b\d{12}\b", text)
     aliases = [event for event in yaml.parse(text) if isinstance(event, yaml.AliasEvent)]
     assert aliases == []
+
+
+@pytest.mark.parametrize("path", [*MACHINES, PROJECT / "template.yaml"], ids=lambda path: path.name)
+def test_no_arn_names_a_partition_so_that_a_stack_can_stand_in_each(path: Path) -> None:
+    assert "arn:aws" not in path.read_text()
 
 
 @pytest.mark.parametrize("path", MACHINES)
