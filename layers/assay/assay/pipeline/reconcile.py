@@ -211,7 +211,8 @@ class Reconciler:
             for state in _told(self.log.registered, done)
             if state.model_package_arn is not None
         }
-        statuses = dict(_told(partial(self.packages.statuses, list(states)), done))
+        found = _told(partial(self.packages.statuses, list(states)), done)
+        statuses = {arn: status for arn, status in found if arn in states}
         for arn, status in statuses.items():
             if states[arn].approval_told != status:
                 self._carefully(done, arn, partial(self._announce_one, states[arn].evaluation_id, arn, grace, done))
