@@ -74,7 +74,7 @@ def registered_package(place: str, table: Evaluations, evaluation: str) -> str:
         raise CommandError(f"{place} has no evaluation {evaluation}", FAILED)
     if state.status != "completed":
         raise CommandError(
-            f"evaluation {evaluation} is not completed but {state.status}: nothing is registered", FAILED
+            f"evaluation {evaluation} is not completed but {state.status}: there is nothing to decide", FAILED
         )
     if state.model_package_arn is None:
         raise CommandError(f"evaluation {evaluation} registered no model; its mail and its report say why", FAILED)

@@ -298,6 +298,8 @@ def test_what_cannot_be_concluded_is_a_failed_evaluation_and_a_failed_execution(
     assert (description["status"], description["error"], description["cause"]) == ("FAILED", "NotConcluded", reason)
     assert ("release", {"evaluation_id": ID, "bucket": "drops", "suite": "sums"}) in stack.calls
     assert (stack.item()["status"], stack.item()["reason"]) == ("failed", reason)
+    # NULL, which is read as True here, where nothing was registered.
+    assert (stack.item()["model_package_arn"] is True) == (broken != "render")
     [event] = stack.events()
     assert (event["detail-type"], event["detail"]["data"]["reason"]) == ("EvaluationFailed", reason)
     assert event["detail"]["data"]["pipeline_status"] == "Succeeded"

@@ -278,6 +278,8 @@ def test_evaluations_that_have_not_ended_or_registered_a_model_are_found_by_thei
             "approval_status": "Approved",
             "approval_told_by": "arn:announce",
         },
+        "d": {"status": "failed", "concluded_at": "2026-11-24T11:00:00.000Z", "model_package_arn": "arn:package/2"},
+        "e": {"status": "failed", "concluded_at": "2026-11-24T11:00:00.000Z"},
     }.items():
         item = {"pk": f"EVALUATION#{identifier}", "sk": "STATE", "suite": "sums", "bucket": "drops"}
         item |= {"requested_at": NOW.isoformat(), **values}
@@ -294,7 +296,9 @@ def test_evaluations_that_have_not_ended_or_registered_a_model_are_found_by_thei
         "model_package_arn": {"NULL": True},
     }
     boto3.client("dynamodb").put_item(TableName="evaluations", Item=without)
-    [registered] = table.registered()
+    registered, unreported = table.registered()
+    assert (unreported.evaluation_id, unreported.model_package_arn) == ("d", "arn:package/2")
+    assert unreported.approval_told is None
     assert (registered.evaluation_id, registered.model_package_arn) == ("c", "arn:package")
     assert (registered.approval_told, registered.approval_told_by) == ("Approved", "arn:announce")
     completed = table.get("c")

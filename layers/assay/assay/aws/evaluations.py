@@ -136,15 +136,15 @@ class Evaluations:
             yield from self._with_status(status)
 
     def registered(self) -> Iterator[EvaluationState]:
-        """Every completed evaluation whose winner was registered, the oldest first.
+        """Every concluded evaluation whose winner was registered; one may have failed after that.
 
         Raises:
             TransientError: DynamoDB did not answer.
         """
         # The attribute is NULL where nothing was registered.
-        return self._with_status(
-            "completed", {":package": "S"}, FilterExpression="attribute_type(model_package_arn, :package)"
-        )
+        wanted = "attribute_type(model_package_arn, :package)"
+        for status in ("completed", "failed"):
+            yield from self._with_status(status, {":package": "S"}, FilterExpression=wanted)
 
     def _with_status(self, status: str, values: dict[str, str] | None = None, **more: str) -> Iterator[EvaluationState]:
         with transient_faults():
