@@ -121,6 +121,13 @@ def test_only_conclusions_that_died_and_can_go_on_are_found() -> None:
     assert found == [DeadConclusion(arn, ID) for arn in ("died", "late", "aborted")]
 
 
+@pytest.mark.parametrize("given", ["{}", "[]", '{"detail": "x"}', '{"detail": {"pipelineExecutionDisplayName": null}}'])
+def test_an_execution_that_somebody_started_with_something_else_than_an_event_is_passed_over(given: str) -> None:
+    inputs = {"by-hand": {"input": given}, "died": described(None)}
+    client = Pages({"FAILED": [{"executions": [listed(arn) for arn in inputs]}]}, describe_execution=inputs)
+    assert list(Conclusions(MACHINE, client, now=lambda: NOW).dead()) == [DeadConclusion("died", ID)]
+
+
 def test_a_lost_event_is_made_up_for_once_in_the_words_of_the_event() -> None:
     client = Pages({}, start_execution={})
     assert Conclusions(MACHINE, client).start(ID, "arn:execution", "Failed")

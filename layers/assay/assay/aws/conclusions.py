@@ -9,6 +9,7 @@ from typing import Any
 from assay.aws.machine import Machine
 from assay.contracts.reconciliation import DeadConclusion
 
+SUBJECT = "pipelineExecutionDisplayName"
 # The machine ends by itself with these when it has announced a failure, or has no evaluation to conclude.
 ENDED_ON_PURPOSE = {"NotConcluded", "UnknownEvaluation"}
 
@@ -25,7 +26,7 @@ class Conclusions:
     def __init__(
         self, machine_arn: str, client: Any = None, now: Callable[[], datetime] = lambda: datetime.now(UTC)
     ) -> None:
-        self._machine = Machine(machine_arn, ENDED_ON_PURPOSE, client, now)
+        self._machine = Machine(machine_arn, SUBJECT, ENDED_ON_PURPOSE, client, now)
 
     def start(self, evaluation_id: str, execution_arn: str, status: str) -> bool:
         """Hand an ended pipeline to the machine as its status event would have; False when that was done before.
@@ -33,7 +34,7 @@ class Conclusions:
         The execution is named by the evaluation, so that it is done once.
         """
         detail = {
-            "pipelineExecutionDisplayName": evaluation_id,
+            SUBJECT: evaluation_id,
             "currentPipelineExecutionStatus": status,
             "pipelineExecutionArn": execution_arn,
         }
@@ -46,7 +47,7 @@ class Conclusions:
             TransientError: Step Functions did not answer.
         """
         for found in self._machine.dead():
-            yield DeadConclusion(found.arn, str(found.detail["pipelineExecutionDisplayName"]))
+            yield DeadConclusion(found.arn, found.subject)
 
     def redrive(self, arn: str) -> None:
         """Let an execution go on at the state where it died; what it had done it does not do again."""

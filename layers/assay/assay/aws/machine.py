@@ -21,10 +21,10 @@ MOST_REDRIVES = 20
 
 @dataclass(frozen=True)
 class DeadExecution:
-    """An execution that can go on, with the `detail` of the event that it was started by."""
+    """An execution that can go on, with what the event was about that it was started by."""
 
     arn: str
-    detail: dict[str, Any]
+    subject: str
 
 
 class Machine:
@@ -32,6 +32,7 @@ class Machine:
 
     Args:
         arn: its ARN.
+        subject: the key of an event's `detail` that says what it is about.
         ended_on_purpose: errors with which it ends because there is nothing for it to do; these are not redriven.
         client: a boto3 Step Functions client; one of its own by default.
         now: the time, with its zone.
@@ -40,11 +41,13 @@ class Machine:
     def __init__(
         self,
         arn: str,
+        subject: str,
         ended_on_purpose: Collection[str],
         client: Any = None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._arn = arn
+        self._subject = subject
         self._on_purpose = ended_on_purpose
         self._client = client if client is not None else boto3.client("stepfunctions")
         self._now = now
@@ -77,11 +80,17 @@ class Machine:
                     stateMachineArn=self._arn, statusFilter=status
                 )
                 for page in pages:
-                    for item in page["executions"]:
-                        if self._can_go_on(item):
-                            found = self._client.describe_execution(executionArn=item["executionArn"])
-                            if found.get("error") not in self._on_purpose:
-                                yield DeadExecution(item["executionArn"], json.loads(found["input"])["detail"])
+                    for item in filter(self._can_go_on, page["executions"]):
+                        found = self._client.describe_execution(executionArn=item["executionArn"])
+                        subject = self._subject_of(json.loads(found["input"]))
+                        if subject is not None and found.get("error") not in self._on_purpose:
+                            yield DeadExecution(item["executionArn"], subject)
+
+    def _subject_of(self, event: Any) -> str | None:
+        """None for an execution that somebody started by hand with something else than an event."""
+        detail = event.get("detail") if isinstance(event, dict) else None
+        subject = detail.get(self._subject) if isinstance(detail, dict) else None
+        return subject if isinstance(subject, str) else None
 
     def _can_go_on(self, item: dict[str, Any]) -> bool:
         return bool(self._now() - item["stopDate"] < REDRIVABLE and item.get("redriveCount", 0) < MOST_REDRIVES)

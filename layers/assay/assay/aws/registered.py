@@ -15,6 +15,7 @@ from assay.contracts.reconciliation import DeadAnnouncement, PackageStatus
 
 LARGEST_BATCH = 100
 WAITING = "PendingManualApproval"
+SUBJECT = "ModelPackageArn"
 # The machine ends with these when the package is of an evaluation that nobody knows, or something newer was told of it.
 ENDED_ON_PURPOSE = {"UnknownEvaluation", "DynamoDB.ConditionalCheckFailedException"}
 
@@ -73,7 +74,7 @@ class ApprovalAnnouncements:
     def __init__(
         self, machine_arn: str, client: Any = None, now: Callable[[], datetime] = lambda: datetime.now(UTC)
     ) -> None:
-        self._machine = Machine(machine_arn, ENDED_ON_PURPOSE, client, now)
+        self._machine = Machine(machine_arn, SUBJECT, ENDED_ON_PURPOSE, client, now)
 
     def tell(self, evaluation_id: str, package_arn: str, found: PackageStatus) -> bool:
         """Have the machine look at a package as its event would have; False when that was done before.
@@ -82,7 +83,7 @@ class ApprovalAnnouncements:
         once, whoever else started it.
         """
         moment = int(found.changed_at.timestamp() * 1000)
-        return self._machine.start(f"{evaluation_id}-{found.status}-{moment}", {"ModelPackageArn": package_arn})
+        return self._machine.start(f"{evaluation_id}-{found.status}-{moment}", {SUBJECT: package_arn})
 
     def dead(self) -> Iterator[DeadAnnouncement]:
         """Executions that ended otherwise than the machine means to, and can still go on.
@@ -91,7 +92,7 @@ class ApprovalAnnouncements:
             TransientError: Step Functions did not answer.
         """
         for found in self._machine.dead():
-            yield DeadAnnouncement(found.arn, str(found.detail["ModelPackageArn"]))
+            yield DeadAnnouncement(found.arn, found.subject)
 
     def redrive(self, arn: str) -> None:
         """Let an execution go on at the state where it died; what it had told it does not tell again."""
