@@ -24,7 +24,7 @@ _BERTSCORE = (
     Parameter(
         "bertscore_batch_size", "integer",
         "pairs that the encoder reads at once; 1 gives fmeval's values (to the last digit on one thread), more is "
-        "faster and moves the seventh digit", default=1, least=1, most=1024,
+        "faster, moves the seventh digit, and the third of few pairs that share nothing", default=1, least=1, most=1024,
     ),
     Parameter(
         "model_type_for_bertscore", "text",
