@@ -46,6 +46,7 @@ ADAPTERS = (
     "sagemaker_endpoints",
     "sagemaker_training",
     "sagemaker_runtime",
+    "sagemaker_asynchronous",
     "service_quotas",
     "hosted_models",
     "sagemaker_model_packages",

@@ -41,6 +41,10 @@ UNCHECKED: tuple[Unchecked, ...] = (
         "SageMaker: memory, concurrency and cold starts of serverless endpoints",
         "kept; the model runs like any other, at once and with what the machine has",
     ),
+    Unchecked(
+        "SageMaker: instances behind an endpoint, and the room of an inference component on them",
+        "kept; one process serves a model, with what the machine has",
+    ),
     Unchecked("Bedrock: access to models", "every local model may be asked; guardrails are refused, not ignored"),
     Unchecked("DynamoDB: time to live, point-in-time recovery", "stored; items stay until they are deleted"),
     Unchecked("SNS: confirmation of e-mail subscriptions", "every subscription counts as confirmed; mails are files"),

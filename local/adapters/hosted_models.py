@@ -9,11 +9,11 @@ from __future__ import annotations
 import threading
 
 from local import front
-from local.adapters.sagemaker_endpoints import Host
 from local.cloud import Cloud
 from local.faults import FAULTS
 from local.hosted import bedrock, openai
 from local.hosted.servers import IDLE_SECONDS, Servers
+from local.models.host import Host
 
 _LOOK_SECONDS = 30.0
 

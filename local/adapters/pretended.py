@@ -6,7 +6,6 @@ from typing import Any
 
 from moto.bedrockruntime.responses import BedrockRuntimeResponse
 from moto.sagemaker.responses import SageMakerResponse
-from moto.sagemakerruntime.responses import SageMakerRuntimeResponse
 
 from local.cloud import Cloud, UnsupportedError, require
 
@@ -19,7 +18,6 @@ _PRETENDED = {
         "create_transform_job",
         "update_endpoint_weights_and_capacities",
     ),
-    SageMakerRuntimeResponse: ("invoke_endpoint_async",),
     BedrockRuntimeResponse: ("invoke_model",),
 }
 for _response, _actions in _PRETENDED.items():

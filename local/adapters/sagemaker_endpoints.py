@@ -3,19 +3,11 @@
 from __future__ import annotations
 
 import functools
-import shutil
-import socket
-import tarfile
 import threading
-import time
 from collections.abc import Iterable
-from pathlib import Path
-from subprocess import Popen
 from typing import Any
 
 import botocore.session
-import urllib3
-from botocore.exceptions import ClientError
 from moto.sagemaker import models
 
 from local.adapters import sagemaker_events
@@ -27,26 +19,18 @@ from local.adapters.sagemaker_actions import (
     invalid,
     refuse,
 )
-from local.adapters.sagemaker_jumpstart import MODEL_VARIABLE, content_bucket
-from local.clients import client
+from local.adapters.sagemaker_components import Components
+from local.adapters.sagemaker_containers import container_of, served_model, started, unhealthy, unserved
 from local.cloud import ACCOUNT_ID, Cloud, LocalCloudError, require
 from local.faults import FAULTS
-from local.models.serve import BACKLOG
-from local.pipeline.job import download
-from local.training import unpack
+from local.models.host import Host
 
 FakeEndpoint = require(models, "FakeEndpoint")
 FakeEndpointConfig = require(models, "FakeEndpointConfig")
 Model = require(models, "Model")
 require(FakeEndpointConfig, "validate_instance_type")
 
-START_SECONDS = 300.0
 QUOTA_INSTANCES = 8
-PING_SECONDS = 0.1
-LONGEST_REASON = 1024
-SAVED_MODEL = "saved-model"
-# Repositories of the images that serve any language model: Text Generation Inference, and DJL's Large Model Inference.
-LLM_CONTAINERS = ("huggingface-pytorch-tgi-inference", "djl-inference")
 
 
 def install(cloud: Cloud) -> None:
@@ -57,6 +41,7 @@ def install(cloud: Cloud) -> None:
     answer("create_endpoint_config", endpoints.create_config)
     answer("create_endpoint", endpoints.create)
     answer("delete_endpoint", endpoints.delete)
+    endpoints.components.install()
     _INSTALLED[id(cloud)] = endpoints
 
 
@@ -90,74 +75,8 @@ def _validate_instance_type(_: Any, instance_type: str) -> None:
         )
 
 
-class Host:
-    """The process behind an endpoint, and a pool of connections to it.
-
-    Args:
-        model: the server's name in local/models/serve.py.
-        artefact: what a training job made of the model, or the model itself, as the S3 URI of an archive or, ending in
-            a slash, of a folder; None for the model as it comes.
-
-    Raises:
-        ClientError: the artefact is not there.
-        tarfile.TarError, OSError, EOFError: it is no archive, or not a whole one.
-    """
-
-    def __init__(self, cloud: Cloud, model: str, name: str, artefact: str | None = None) -> None:
-        self._cloud = cloud
-        settings = cloud.settings
-        self.log = settings.home / "logs/endpoints" / f"{name}.log"
-        self._folder = settings.home / "endpoints" / name
-        given: list[str | Path] = []
-        if artefact is not None:
-            shutil.rmtree(self._folder, ignore_errors=True)
-            _fetch(client(settings, "s3"), artefact, self._folder)
-            given = ["--artefact", self._folder]
-        with socket.create_server((settings.host, 0), backlog=BACKLOG) as listener:
-            self.process: Popen[bytes] = cloud.spawn(
-                [
-                    settings.server_python,
-                    *("-m", "local.models.serve", "--model", model, "--socket", str(listener.fileno())),
-                    *("--cache", settings.project / ".assay/cache/models"),
-                    *given,
-                ],
-                environment={**settings.client_environment(), "PYTHONUNBUFFERED": "1"},
-                directory=settings.project,
-                log=self.log,
-                descriptors=[listener.fileno()],
-            )
-            port = listener.getsockname()[1]
-        self.connections = urllib3.HTTPConnectionPool(settings.host, port, maxsize=64, retries=False)
-
-    def wait_until_healthy(self) -> str | None:
-        """Return None when the model answers, else why it does not."""
-        deadline = time.monotonic() + START_SECONDS
-        while time.monotonic() < deadline and not self._cloud.stopping.is_set():
-            if self.process.poll() is not None:
-                return f"the container exited with code {self.process.returncode}: {self._last_line()}"
-            try:
-                if self.connections.request("GET", "/ping", timeout=2.0).status == 200:
-                    return None
-            except urllib3.exceptions.HTTPError:
-                pass  # it loads, or it has just ended
-            time.sleep(PING_SECONDS)
-        return f"the container did not answer within {START_SECONDS:g} seconds"
-
-    def end(self) -> None:
-        self._cloud.terminate(self.process)
-        self.connections.close()
-        shutil.rmtree(self._folder, ignore_errors=True)
-
-    def _last_line(self) -> str:
-        lines = self.log.read_text(errors="replace").splitlines()
-        return next((line.strip() for line in reversed(lines) if line.strip()), "its log is empty")
-
-
-def _fetch(s3: Any, uri: str, folder: Path) -> None:
-    if not uri.endswith("/"):
-        unpack(s3, uri, folder)
-    elif not download(s3, uri.rstrip("/"), folder):
-        raise FileNotFoundError(f"there is nothing at {uri}")
+class NotServedError(Exception):
+    """Nothing answers for an endpoint, or not in the way that it is asked; the message is SageMaker's."""
 
 
 class Quotas:
@@ -204,14 +123,33 @@ class Endpoints:
         self._hosts: dict[str, Host] = {}
         self._lock = threading.Lock()
         self.quotas = Quotas()
+        self.components = Components(cloud)
 
-    def serving(self, name: str) -> tuple[Host, str] | None:
-        """Return the process that serves an endpoint which is in service, and the name of its variant."""
+    def serving(self, name: str, component: str | None = None) -> tuple[Host, str]:
+        """Return the process that serves an endpoint which is in service, and the name of its variant.
+
+        Raises:
+            NotServedError: nothing does, or only components do and none is named, or the other way round.
+        """
         endpoint = backend(self._cloud).endpoints.get(name)
+        if endpoint is None or endpoint.endpoint_status != "InService":
+            raise NotServedError(f"Endpoint {name} of account {ACCOUNT_ID} not found.")
+        if component is not None:
+            found = self.components.in_service(component, name)
+            if found is None:
+                raise NotServedError(f"Inference Component {component} of endpoint {name} not found.")
+            return found
+        if endpoint.takes_components:
+            raise NotServedError(f"Endpoint {name} is asked by an Inference Component Name, and there is none.")
         host = self._hosts.get(name)
-        if endpoint is None or host is None or endpoint.endpoint_status != "InService":
-            return None
+        if host is None:
+            raise NotServedError(f"Endpoint {name} of account {ACCOUNT_ID} not found.")
         return host, _variant(endpoint)
+
+    def asynchronous(self, name: str) -> dict[str, Any] | None:
+        """Return the AsyncInferenceConfig of an endpoint, and None of one that answers at once."""
+        endpoint = backend(self._cloud).endpoints.get(name)
+        return None if endpoint is None else endpoint.async_inference_config
 
     def create_model(self, request: Request) -> dict[str, Any]:
         state, name = backend(self._cloud), request["ModelName"]
@@ -252,21 +190,30 @@ class Endpoints:
         state, name = backend(self._cloud), request["EndpointConfigName"]
         if len(request["ProductionVariants"]) != 1:
             raise invalid("The local cloud serves an endpoint by exactly one production variant")
-        refuse(request, "AsyncInferenceConfig", "DataCaptureConfig", "ExplainerConfig", "ShadowProductionVariants")
+        refuse(request, "DataCaptureConfig", "ExplainerConfig", "ShadowProductionVariants")
         (variant,) = request["ProductionVariants"]
-        if "ModelName" not in variant:
-            raise invalid("The local cloud serves a production variant by the model that it names")
+        if ("ModelName" in variant) == (request.get("ExecutionRoleArn") is not None):
+            raise invalid(
+                "A production variant is served by the model that it names, or, where its configuration has an "
+                "ExecutionRoleArn, by inference components"
+            )
+        asynchronous = request.get("AsyncInferenceConfig")
+        _check_asynchronous(asynchronous, variant)
         if "ServerlessConfig" in variant and ("InstanceType" in variant or "InitialInstanceCount" in variant):
             raise invalid("Serverless and instance-based settings exclude each other in a production variant")
         with self._lock:
             if name in state.endpoint_configs:
                 arn = state.endpoint_configs[name].endpoint_config_arn
                 raise invalid(f'Cannot create already existing endpoint configuration "{arn}".')
-            config = state.create_endpoint_config(
+            if "ModelName" in variant:
+                state.validate_production_variants([variant])
+            config = state.endpoint_configs[name] = FakeEndpointConfig(
+                account_id=ACCOUNT_ID,
+                region_name=self._cloud.settings.region,
                 endpoint_config_name=name,
                 production_variants=request["ProductionVariants"],
                 data_capture_config=None,
-                async_inference_config=None,
+                async_inference_config=asynchronous,
                 tags=request.get("Tags"),
                 kms_key_id=request.get("KmsKeyId"),
             )
@@ -278,8 +225,9 @@ class Endpoints:
         state, name = backend(self._cloud), request["EndpointName"]
         refuse(request, "DeploymentConfig")
         with self._lock:
-            if name in state.endpoints:
-                raise invalid(f'Cannot create already existing endpoint "{state.endpoints[name].arn}".')
+            # Two names that differ by case only are one to CreateEndpoint.
+            if taken := next((item for item in state.endpoints.values() if item.arn == _arn(self._cloud, name)), None):
+                raise invalid(f'Cannot create already existing endpoint "{taken.arn}".')
             config = state.endpoint_configs.get(request["EndpointConfigName"])
             if config is None:
                 raise invalid(f'Could not find endpoint configuration "{request["EndpointConfigName"]}".')
@@ -295,12 +243,14 @@ class Endpoints:
             )
             endpoint.arn = in_lower_case(endpoint.arn)
             endpoint.endpoint_status = "Creating"
+            endpoint.async_inference_config = config.async_inference_config
             # What an endpoint shows of its variants says neither; its configuration may be gone before it.
             (variant,) = config.production_variants
             endpoint.instance_type, endpoint.instances = _instances(variant)
+            endpoint.takes_components = "ModelName" not in variant
             state.endpoints[name] = endpoint
         sagemaker_events.endpoint_changed(self._cloud, endpoint, "Creating")
-        self._cloud.submit(self._start, endpoint, config.production_variants[0]["ModelName"])
+        self._cloud.submit(self._start, endpoint, config.production_variants[0].get("ModelName"))
         return {"EndpointArn": endpoint.arn}
 
     def delete(self, request: Request) -> dict[str, Any]:
@@ -312,67 +262,50 @@ class Endpoints:
                 raise invalid(f'Could not find endpoint "{arn}".')
             if endpoint.endpoint_status == "Deleting":
                 return {}
+            if components := self.components.of(name):
+                raise invalid(f"Endpoint {name} has inference components: {', '.join(components)}. Delete them first.")
             endpoint.endpoint_status = "Deleting"
             endpoint.last_modified_time = models.utcnow()
         sagemaker_events.endpoint_changed(self._cloud, endpoint, "Deleting")
         self._cloud.submit(self._end, endpoint)
         return {}
 
-    def _start(self, endpoint: Any, model_name: str) -> None:
+    def _start(self, endpoint: Any, model_name: str | None) -> None:
         """Bring an endpoint into service, or say why it cannot be; what was deleted meanwhile stays deleted."""
         name = endpoint.endpoint_name
         host, reason = None, None
-        model, artefact = self._served_model(model_name)
         if (fault := FAULTS.take("endpoint", name)) is not None:
             reason = fault.reason
-        elif model is None:
-            reason = self._unserved(model_name)
-        else:
-            try:
-                with self._lock:
-                    if endpoint.endpoint_status == "Creating":
-                        host = self._hosts[name] = Host(self._cloud, model, name, artefact)
-                reason = host.wait_until_healthy() if host else None
-            except (ClientError, tarfile.TarError, OSError, EOFError) as error:
-                reason = f"the model data {artefact} could not be fetched: {error}"
+        elif model_name is not None:
+            host, reason = self._host(endpoint, model_name)
         with self._lock:
             if endpoint.endpoint_status != "Creating" or self._cloud.stopping.is_set():
                 return
             endpoint.last_modified_time = models.utcnow()
             endpoint.endpoint_status = "Failed" if reason else "InService"
             if reason:
-                endpoint.failure_reason = (
-                    f"The primary container for production variant {_variant(endpoint)} did not pass the ping health "
-                    f"check: {reason}"
-                )[:LONGEST_REASON]
+                endpoint.failure_reason = unhealthy(_variant(endpoint), reason)
                 self._hosts.pop(name, None)
         if host and reason:
             host.end()
         sagemaker_events.endpoint_changed(self._cloud, endpoint, endpoint.endpoint_status)
 
-    def _served_model(self, model_name: str) -> tuple[str | None, str | None]:
-        """Return the server's name, and where its weights lie unless they are JumpStart's own, which are here."""
+    def _host(self, endpoint: Any, model_name: str) -> tuple[Host | None, str | None]:
+        """The process of an endpoint that is served by a model, and why it is not healthy, where it is not."""
         model = backend(self._cloud)._models.get(model_name)
-        if model is None:
-            return None, None
-        container: dict[str, Any] = model.primary_container or next(iter(model.containers), {})
-        served = (container.get("Environment") or {}).get(MODEL_VARIABLE)
-        source = (container.get("ModelDataSource") or {}).get("S3DataSource", {}).get("S3Uri")
-        data = container.get("ModelDataUrl") or source
-        if data is not None and data.startswith(f"s3://{content_bucket(self._cloud.settings.region)}/"):
-            data = None
-        if served is None and data is not None and _is_llm_container(container):
-            served = SAVED_MODEL
-        return served, data
+        container = {} if model is None else container_of(model)
+        served, artefact = served_model(container, self._cloud.settings.region)
+        if served is None:
+            return None, unserved(container, model_name)
 
-    def _unserved(self, model_name: str) -> str:
-        """Why there is nothing to serve a model with."""
-        model = backend(self._cloud)._models.get(model_name)
-        container: dict[str, Any] = (model.primary_container or next(iter(model.containers), {})) if model else {}
-        if _is_llm_container(container):
-            wanted = (container.get("Environment") or {}).get("HF_MODEL_ID")
-            return f"{wanted} would come from the Hugging Face hub, which the local cloud does not reach"
-        return f"model {model_name!r} is not one of the local JumpStart models"
+        def start() -> Host | None:
+            with self._lock:
+                if endpoint.endpoint_status != "Creating":
+                    return None
+                host = self._hosts[endpoint.endpoint_name] = Host(self._cloud, served, endpoint.endpoint_name, artefact)
+                return host
+
+        return started(start, artefact)
 
     def _end(self, endpoint: Any) -> None:
         with self._lock:
@@ -383,8 +316,19 @@ class Endpoints:
             backend(self._cloud).endpoints.pop(endpoint.endpoint_name, None)
 
 
-def _is_llm_container(container: dict[str, Any]) -> bool:
-    return any(f"/{name}:" in str(container.get("Image")) for name in LLM_CONTAINERS)
+def _check_asynchronous(config: dict[str, Any] | None, variant: dict[str, Any]) -> None:
+    if config is None:
+        return
+    if "ServerlessConfig" in variant or "ModelName" not in variant:
+        raise invalid("Asynchronous inference is for production variants of instances that are served by a model")
+    if "S3OutputPath" not in config["OutputConfig"]:
+        raise invalid("The local cloud needs an S3OutputPath: it has no default bucket")
+    if "NotificationConfig" in config["OutputConfig"]:
+        raise invalid("The local cloud does not carry out NotificationConfig")
+
+
+def _arn(cloud: Cloud, name: str) -> str:
+    return in_lower_case(FakeEndpoint.arn_formatter(name, ACCOUNT_ID, cloud.settings.region))
 
 
 def _instances(variant: dict[str, Any]) -> tuple[str | None, int]:

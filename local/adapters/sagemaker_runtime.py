@@ -5,32 +5,33 @@ from __future__ import annotations
 import json
 import re
 import threading
-from typing import Protocol
+from typing import Any, Protocol
 
 import urllib3
 from werkzeug.wrappers import Request, Response
 
 from local import faults, front
-from local.adapters.sagemaker_endpoints import endpoints_of
+from local.adapters.sagemaker_endpoints import NotServedError, endpoints_of
 from local.cloud import ACCOUNT_ID, Cloud
 from local.wire_errors import error_response
 
 _PATH = re.compile(r"/endpoints/([^/]+)/invocations")
 _COMPONENT = "X-Amzn-SageMaker-Inference-Component"
-_ATTRIBUTES = "X-Amzn-SageMaker-Custom-Attributes"
+ATTRIBUTES = "X-Amzn-SageMaker-Custom-Attributes"
 LARGEST_PAYLOAD = 6 * 1024 * 1024
 ANSWER_SECONDS = 60.0
 IN_FLIGHT = 64
 HANG_SECONDS = 30.0
 SERVICE = "sagemaker-runtime"
 # Status and message of the service's own errors, and what the container answered for ModelError.
-_ERRORS = {
+ERRORS = {
     "InternalFailure": (500, "An internal failure occurred."),
     "ServiceUnavailable": (503, "The service is unavailable. Try your call again."),
     "ThrottlingException": (400, "Rate exceeded"),
 }
-_MODEL_ERRORS = {"ModelError400": 400, "ModelError429": 429, "ModelError500": 500, "ModelError503": 503}
-FAULTS = (*_ERRORS, *_MODEL_ERRORS, "malformed_body", "hang")
+MODEL_ERRORS = {"ModelError400": 400, "ModelError429": 429, "ModelError500": 500, "ModelError503": 503}
+MALFORMED = b'[{"generated_text": '
+FAULTS = (*ERRORS, *MODEL_ERRORS, "malformed_body", "hang")
 
 
 def install(cloud: Cloud) -> None:
@@ -46,9 +47,10 @@ class Container(Protocol):
 
 
 class Serving(Protocol):
-    """Who knows what serves an endpoint, and the name of its variant; None where nothing does."""
+    """Who knows what serves an endpoint or one of its components, and the name of its variant."""
 
-    def serving(self, name: str, /) -> tuple[Container, str] | None: ...
+    def serving(self, name: str, component: str | None = None, /) -> tuple[Container, str]: ...
+    def asynchronous(self, name: str, /) -> dict[str, Any] | None: ...
 
 
 class Runtime:
@@ -63,13 +65,12 @@ class Runtime:
     def invoke(self, request: Request) -> Response:
         found = _PATH.fullmatch(request.path)
         name = found[1] if found else ""
-        serving = self._endpoints.serving(name)
-        if serving is None:
-            return error_response(
-                request, "ValidationError", f"Endpoint {name} of account {ACCOUNT_ID} not found.", 400
-            )
-        if _COMPONENT in request.headers:
-            message = f"Inference component {request.headers[_COMPONENT]} is not carried out by the local cloud."
+        try:
+            serving = self._endpoints.serving(name, request.headers.get(_COMPONENT))
+        except NotServedError as error:
+            return error_response(request, "ValidationError", str(error), 400)
+        if self._endpoints.asynchronous(name) is not None:
+            message = f"Endpoint {name} is asynchronous; ask it by InvokeEndpointAsync."
             return error_response(request, "ValidationError", message, 400)
         if len(request.get_data()) > LARGEST_PAYLOAD:
             return error_response(request, "ValidationError", "The payload is larger than 6 MB.", 413)
@@ -80,7 +81,7 @@ class Runtime:
         host, variant = serving
         body = request.get_data()
         headers = {"Content-Type": request.headers.get("Content-Type") or "application/octet-stream"}
-        for header in ("Accept", _ATTRIBUTES):
+        for header in ("Accept", ATTRIBUTES):
             if header in request.headers:
                 headers[header] = request.headers[header]
         with self._room:
@@ -98,19 +99,19 @@ class Runtime:
             return self._model_error(name, answer.status, answer.data.decode(errors="replace"))
         response = Response(answer.data, content_type=answer.headers.get("Content-Type"))
         response.headers["x-Amzn-Invoked-Production-Variant"] = variant
-        if _ATTRIBUTES in answer.headers:
-            response.headers[_ATTRIBUTES] = answer.headers[_ATTRIBUTES]
+        if ATTRIBUTES in answer.headers:
+            response.headers[ATTRIBUTES] = answer.headers[ATTRIBUTES]
         return response
 
     def _broken(self, request: Request, name: str, fault: str) -> Response:
         if fault == "malformed_body":
-            return Response(b'[{"generated_text": ', content_type="application/json")
+            return Response(MALFORMED, content_type="application/json")
         if fault == "hang":
             self._cloud.stopping.wait(HANG_SECONDS)
             return self._model_error(name, 0, "Your invocation timed out while waiting for a response from container")
-        if fault in _MODEL_ERRORS:
-            return self._model_error(name, _MODEL_ERRORS[fault], "a fault that was asked for")
-        status, message = _ERRORS[fault]
+        if fault in MODEL_ERRORS:
+            return self._model_error(name, MODEL_ERRORS[fault], "a fault that was asked for")
+        status, message = ERRORS[fault]
         return error_response(request, fault, message, status)
 
     def _model_error(self, name: str, status: int, message: str) -> Response:

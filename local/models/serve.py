@@ -22,6 +22,8 @@ from local.models.payload import Completion, PayloadError, Prompt, parsed, read_
 
 BACKLOG = 128
 ATTRIBUTES = "X-Amzn-SageMaker-Custom-Attributes"
+# What Text Generation Inference calls the kinds of its failures, by our status.
+KINDS = {400: "validation", 429: "overloaded", 500: "generation"}
 
 
 class Model(Protocol):
@@ -102,10 +104,10 @@ class Handler(BaseHTTPRequestHandler):
         try:
             reply = self._reply(body)
         except PayloadError as error:
-            self._send(400, {"error": str(error)})
+            self._send(400, {"error": str(error), "error_type": KINDS[400]})
         except Exception as error:  # noqa: BLE001 - a server answers; the traceback is in its log
             self.log_error("%r", error)
-            self._send(500, {"error": f"{type(error).__name__}: {error}"})
+            self._send(500, {"error": f"{type(error).__name__}: {error}", "error_type": KINDS[500]})
         else:
             self._send(200, reply)
 

@@ -14,9 +14,11 @@ import pytest
 
 from assay.aws.endpoints import EndpointFailedError, Endpoints
 from assay.aws.huggingface import environment
-from assay.contracts.config import ModelSection
+from assay.aws.providers import Connection, connect
+from assay.contracts.config import DeploymentSection, ModelSection
 from assay.pipeline import endpoint_lifecycle
 from assay.pipeline.endpoint_lifecycle import Creation
+from assay.pipeline.sharing import EndpointRefusedError, clash_of
 from local.adapters.sagemaker_endpoints import endpoints_of
 from local.faults import FAULTS
 from local.models.payload import Parameters, Prompt
@@ -72,7 +74,8 @@ def quota(running: Running, **instances: int) -> None:
 def bring_up(name: str, deployment: dict[str, Any], **keys: Any) -> tuple[Endpoints, str]:
     raw = {"name": "m", "provider": "jumpstart", "model_id": NEAREST, "deployment_config": deployment, **keys}
     endpoints = Endpoints("assay")
-    creation = Creation(name, EVALUATION, "assay-test-drops", endpoints.tags(EVALUATION, "suite"), ROLE, None)
+    tags = endpoints.tags(EVALUATION, "suite")
+    creation = Creation(name, EVALUATION, BUCKET, tags, ROLE, None, f"s3://{BUCKET}/asynchronous")
     return endpoints, endpoint_lifecycle.bring_up(endpoints, creation, ModelSection.model_validate(raw), 240)
 
 
@@ -130,7 +133,37 @@ def test_a_serverless_endpoint_has_memory_and_no_instances(running: Running) -> 
 
 
 @pytest.fixture(scope="module")
-def weights(running: Running, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def bucket(running: Running) -> str:
+    location = {"LocationConstraint": running.settings.region}
+    running.aws("s3").create_bucket(Bucket=BUCKET, CreateBucketConfiguration=location)
+    return BUCKET
+
+
+@pytest.mark.usefixtures("bucket")
+def test_an_asynchronous_endpoint_is_deployed_with_its_queue_and_asked_through_it(running: Running) -> None:
+    deployment = {"instance_type": "ml.m5.xlarge", "asynchronous": {"max_concurrent_invocations": 3}}
+    endpoints, _ = bring_up("with-a-queue", deployment)
+    config = running.aws("sagemaker").describe_endpoint(EndpointName="with-a-queue")["AsyncInferenceConfig"]
+    assert config["ClientConfig"] == {"MaxConcurrentInvocationsPerInstance": 3}
+    assert endpoints.instance_type("with-a-queue") == "ml.m5.xlarge"
+    section = ModelSection.model_validate(
+        {"name": "m", "model_id": NEAREST, "deployment_config": deployment, "endpoint_name": "with-a-queue"}
+    )
+    assert endpoint_lifecycle.has_queue(endpoints, "with-a-queue", section)
+    model = connect(section, Connection(4, 30, "with-a-queue", f"s3://{BUCKET}/asynchronous"))
+    assert model.ask("In which city is the Eiffel Tower?", deadline_seconds=30).text == "Paris"
+    component = section.model_copy(update={"inference_component_name": "part"})
+    with pytest.raises(EndpointRefusedError, match="its queue knows no inference components"):
+        endpoint_lifecycle.has_queue(endpoints, "with-a-queue", component)
+    found = endpoints.look("with-a-queue")
+    at_once = section.model_copy(update={"deployment_config": DeploymentSection(instance_type="ml.m5.xlarge")})
+    assert found is not None
+    assert clash_of(found, section, found.model) is None
+    assert clash_of(found, at_once, found.model) == "is asynchronous"
+
+
+@pytest.fixture(scope="module")
+def weights(running: Running, bucket: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny model of random weights in a bucket, as a folder and as an archive: nobody else has its answers."""
     import torch
     from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
@@ -142,13 +175,12 @@ def weights(running: Running, tmp_path_factory: pytest.TempPathFactory) -> Path:
     shape = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 1, "num_attention_heads": 2}
     LlamaForCausalLM(LlamaConfig(vocab_size=len(tokenizer), **shape)).save_pretrained(folder)
     s3 = running.aws("s3")
-    s3.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": running.settings.region})
     archive = io.BytesIO()
     with tarfile.open(fileobj=archive, mode="w:gz", compresslevel=1) as tar:
         for file in folder.iterdir():
             tar.add(file, file.name)
-            s3.upload_file(str(file), BUCKET, f"models/tiny/{file.name}")
-    s3.put_object(Bucket=BUCKET, Key="models/tiny.tar.gz", Body=archive.getvalue())
+            s3.upload_file(str(file), bucket, f"models/tiny/{file.name}")
+    s3.put_object(Bucket=bucket, Key="models/tiny.tar.gz", Body=archive.getvalue())
     return folder
 
 

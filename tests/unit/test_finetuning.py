@@ -19,6 +19,7 @@ from assay.aws import jumpstart, runtime
 from assay.aws.training_jobs import stop_training_jobs
 from assay.contracts.config import ModelSection, SuiteConfig
 from assay.contracts.contenders import dump_config
+from assay.contracts.deployment_section import AsynchronousSection
 from assay.contracts.evaluation import EvaluationPaths
 from assay.contracts.results import Manifest, SourceObject, Training
 from assay.pipeline import steps
@@ -169,18 +170,33 @@ def test_a_job_that_did_not_end_well_made_no_model(sagemaker: Any, status: str, 
 
 
 def test_what_the_job_made_is_what_is_deployed_under_the_endpoints_name(sagemaker: Any) -> None:
-    tuned = model().model_copy(update={"model_version": train(model())[0]})
+    section = model()
+    assert section.deployment_config is not None
+    queued = section.deployment_config.model_copy(update={"asynchronous": AsynchronousSection()})
+    tuned = section.model_copy(update={"model_version": train(section)[0], "deployment_config": queued})
     # SageMaker describes every job with a key id, empty without one; moto leaves it out.
     job = sagemaker_backends[DEFAULT_ACCOUNT_ID][REGION].training_jobs[JOB]
     job.output_data_config["KmsKeyId"] = ""
     version = jumpstart.create_endpoint(
-        tuned, endpoint_name="tuned-live", role_arn=ROLE, bucket="drops", tags=TAGS, training_job=JOB, session=session()
+        tuned,
+        endpoint_name="tuned-live",
+        role_arn=ROLE,
+        bucket="drops",
+        tags=TAGS,
+        asynchronous_uri="s3://drops/asynchronous",
+        training_job=JOB,
+        session=session(),
     )
     assert version == "1.0.0"
     described = sagemaker.describe_model(ModelName="tuned-live")
     artefact = sagemaker.describe_training_job(TrainingJobName=JOB)["ModelArtifacts"]["S3ModelArtifacts"]
     assert artefact in json.dumps(described["PrimaryContainer"])
-    [variant] = sagemaker.describe_endpoint_config(EndpointConfigName="tuned-live")["ProductionVariants"]
+    config = sagemaker.describe_endpoint_config(EndpointConfigName="tuned-live")
+    [variant] = config["ProductionVariants"]
+    assert config["AsyncInferenceConfig"]["OutputConfig"] == {
+        "S3OutputPath": "s3://drops/asynchronous/answers",
+        "S3FailurePath": "s3://drops/asynchronous/failures",
+    }
     assert (variant["InstanceType"], variant["InitialInstanceCount"]) == ("ml.m5.xlarge", 2)
     endpoint = sagemaker.describe_endpoint(EndpointName="tuned-live")
     assert TAGS[0] in sagemaker.list_tags(ResourceArn=endpoint["EndpointArn"])["Tags"]
@@ -275,7 +291,12 @@ def test_an_endpoint_of_somebody_else_is_not_taken_for_the_tuned_model(sagemaker
     put("train/train.jsonl", CHATS)
     uri = evaluation(MODEL_ID, endpoint_name="theirs")
     jumpstart.create_endpoint(
-        model(), endpoint_name="theirs", role_arn=ROLE, bucket="drops", tags=[{"Key": "team", "Value": "x"}]
+        model(),
+        endpoint_name="theirs",
+        role_arn=ROLE,
+        bucket="drops",
+        tags=[{"Key": "team", "Value": "x"}],
+        asynchronous_uri="s3://drops/asynchronous",
     )
     finetuned = steps.finetune(uri, "tuned", "assay", ROLE, {"records": 1})
     assert finetuned["failure"] is None

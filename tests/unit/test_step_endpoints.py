@@ -115,6 +115,7 @@ def test_an_endpoint_that_serves_what_is_wanted_is_reused_whosever_it_is(users: 
         ({"model": ""}, "does not say which model it serves"),
         ({"instance_type": "ml.g5.xlarge"}, "runs on ml.g5.xlarge and not on ml.m5.xlarge"),
         ({"instances": 2}, "has 2 instances and not 1"),
+        ({"asynchronous": True}, "is asynchronous"),
         ({"status": "Failed"}, "is Failed"),
         ({"evaluation_id": None, "model": "another:1.0.0"}, "is not ours and serves another:1.0.0"),
     ],

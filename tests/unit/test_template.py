@@ -401,6 +401,11 @@ def test_the_steps_may_read_the_tags_of_a_training_job_as_the_sdk_does_when_it_d
     assert {"sagemaker:DescribeTrainingJob", "sagemaker:ListTags"} <= set(steps["Action"])
 
 
+def test_the_steps_may_ask_an_endpoint_at_once_and_through_its_queue() -> None:
+    [look] = [found for name, found in statements() if name == "PipelineRole" and found.get("Sid") == "LookAtEndpoints"]
+    assert {"sagemaker:InvokeEndpoint", "sagemaker:InvokeEndpointAsync"} <= set(look["Action"])
+
+
 def test_no_function_needs_more_memory_than_a_new_account_allows() -> None:
     assert max(properties.get("MemorySize", 512) for properties in FUNCTIONS.values()) == 3008
 

@@ -20,14 +20,18 @@ import urllib3
 from werkzeug.serving import WSGIRequestHandler, make_server
 from werkzeug.wrappers import Request, Response
 
-from local.adapters import sagemaker_runtime
+from local.adapters import sagemaker_asynchronous, sagemaker_runtime
+from local.adapters.sagemaker_endpoints import NotServedError
 from local.cloud import Cloud, Settings
 from local.faults import Faults
 from local.hosted import bedrock, openai
 from local.models.payload import Completion, PayloadError, Prompt, cut_at_stop
 from local.models.serve import BACKLOG, Server
+from local.wire_errors import error_response
 
-ENDPOINT = "live"
+ENDPOINT, QUEUED = "live", "queued"
+BUCKET = "requests-and-answers"
+ASYNCHRONOUS_URI = f"s3://{BUCKET}/evaluations/s/e/asynchronous"
 REFUSED = "refuse this"
 SECRET = "assay/key"
 ACME_FAULTS = {"429", "500", "503", "400", "403", "404", "malformed_body", "hang"}
@@ -74,6 +78,7 @@ class Wire:
     cloud: Cloud
     faults: Faults = field(default_factory=Faults)
     requests: list[Request] = field(default_factory=list)
+    objects: dict[str, bytes] = field(default_factory=dict)
 
     def fail(self, service: str, fault: str, times: int = 1) -> None:
         """Let the next requests to a service end in a fault."""
@@ -122,13 +127,20 @@ class _Application:
         self._bedrock = bedrock.Bedrock(self, running.faults, cloud.stopping.wait)
         self._openai = openai.OpenAI(self, running.faults, cloud.stopping.wait)
         self._endpoints = sagemaker_runtime.Runtime(cloud, self, running.faults)
+        self._queues = sagemaker_asynchronous.Queues(cloud, self, running.faults)
 
     def post(self, model: str, body: bytes) -> tuple[int, bytes]:
         answer = self._connections.request("POST", "/invocations", body=body)
         return answer.status, answer.data
 
-    def serving(self, name: str) -> tuple[_Container, str] | None:
-        return (_Container(self._connections), "AllTraffic") if name == ENDPOINT else None
+    def serving(self, name: str, component: str | None = None) -> tuple[_Container, str]:
+        if name not in (ENDPOINT, QUEUED) or component is not None:
+            raise NotServedError(f"{name} is not there, or not the component {component}")
+        return _Container(self._connections), "AllTraffic"
+
+    def asynchronous(self, name: str) -> dict[str, Any] | None:
+        paths = {"S3OutputPath": f"{ASYNCHRONOUS_URI}/answers", "S3FailurePath": f"{ASYNCHRONOUS_URI}/failures"}
+        return {"OutputConfig": paths} if name == QUEUED else None
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         request = Request(environ)
@@ -146,7 +158,20 @@ class _Application:
             return self._openai.complete(request)
         if request.path == "/acme":
             return self._acme(request)
+        if request.path.startswith(f"/{BUCKET}/"):
+            return self._object(request)
+        if sagemaker_asynchronous.PATH.fullmatch(request.path):
+            return self._queues.invoke(request)
         return self._endpoints.invoke(request)
+
+    def _object(self, request: Request) -> Response:
+        """As much of S3 as a queue needs."""
+        if request.method == "PUT":
+            self._running.objects[request.path] = request.get_data()
+            return Response(headers={"ETag": '"e"'})
+        if request.path in self._running.objects:
+            return Response(self._running.objects[request.path])
+        return error_response(request, "NoSuchKey", "The specified key does not exist.", 404)
 
     def _acme(self, request: Request) -> Response:
         """The in-house server of the example plug-in: a model server, with faults of its own."""

@@ -40,15 +40,7 @@ class EndpointModel:
         request_seconds: float = _SILENCE_SECONDS,
     ) -> None:
         self._evaluation = evaluation
-        self._request: dict[str, Any] = {
-            "EndpointName": endpoint_name,
-            "ContentType": "application/json",
-            "Accept": "application/json",
-        }
-        if evaluation.custom_attributes:
-            self._request["CustomAttributes"] = ";".join(
-                f"{key}={_plain(value)}" for key, value in evaluation.custom_attributes.items()
-            )
+        self._request = request_to(endpoint_name, evaluation)
         if inference_component is not None:
             self._request["InferenceComponentName"] = inference_component
         self._clients = Clients(
@@ -72,25 +64,44 @@ class EndpointModel:
             response = client.invoke_endpoint(**self._request, Body=body)
             received = response["Body"].read()
         latency_ms = milliseconds_since(started)
-        request_id = request_id_of(response)
-        try:
-            reply = json.loads(received)
-            text = answer_text(reply, self._evaluation.answer_path)
-        except MalformedReplyError as error:
-            error.request_id = request_id
-            raise
-        except ValueError as error:
-            raise MalformedReplyError("the reply is not JSON", request_id=request_id) from error
-        usage = usage_of(reply)
-        return Answer(
-            text=text,
-            latency_ms=latency_ms,
-            input_tokens=usage.input_tokens,
-            output_tokens=usage.output_tokens,
-            finish_reason=usage.finish_reason,
-            request_id=request_id,
-            log_probability=log_probability(reply, self._evaluation.log_probability),
-        )
+        return answer_of(received, self._evaluation, latency_ms=latency_ms, request_id=request_id_of(response))
+
+
+def request_to(endpoint_name: str, evaluation: EvaluationSection) -> dict[str, Any]:
+    """What every request to an endpoint says, but for its body."""
+    request = {"EndpointName": endpoint_name, "ContentType": "application/json", "Accept": "application/json"}
+    if evaluation.custom_attributes:
+        attributes = (f"{key}={_plain(value)}" for key, value in evaluation.custom_attributes.items())
+        request["CustomAttributes"] = ";".join(attributes)
+    return request
+
+
+def answer_of(
+    received: bytes, evaluation: EvaluationSection, *, latency_ms: float | None, request_id: str | None
+) -> Answer:
+    """The answer that a reply holds.
+
+    Raises:
+        MalformedReplyError: it holds none where the config says.
+    """
+    try:
+        reply = json.loads(received)
+        text = answer_text(reply, evaluation.answer_path)
+    except MalformedReplyError as error:
+        error.request_id = request_id
+        raise
+    except ValueError as error:
+        raise MalformedReplyError("the reply is not JSON", request_id=request_id) from error
+    usage = usage_of(reply)
+    return Answer(
+        text=text,
+        latency_ms=latency_ms,
+        input_tokens=usage.input_tokens,
+        output_tokens=usage.output_tokens,
+        finish_reason=usage.finish_reason,
+        request_id=request_id,
+        log_probability=log_probability(reply, evaluation.log_probability),
+    )
 
 
 def _plain(value: str | float | bool) -> str:

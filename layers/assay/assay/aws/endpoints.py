@@ -94,6 +94,7 @@ class Endpoints:
             model=tags.get(MODEL_TAG) or (":".join(jumpstart) if all(jumpstart) else ""),
             instance_type=variant.get("InstanceType"),
             instances=variant.get("InitialInstanceCount"),
+            asynchronous="AsyncInferenceConfig" in description,
         )
 
     @transient_faults()
@@ -108,6 +109,10 @@ class Endpoints:
             return f"serverless {serverless['MemorySizeInMB']} MB"
         found = variant.get("InstanceType")
         return None if found is None else str(found)
+
+    def is_asynchronous(self, name: str) -> bool:
+        """Whether the endpoint takes its requests from a queue (InvokeEndpointAsync), and only from there."""
+        return "AsyncInferenceConfig" in (self._describe(name) or {})
 
     def wait_in_service(self, name: str, seconds: float, poll_seconds: float = 5.0) -> None:
         """Return once the endpoint is in service.

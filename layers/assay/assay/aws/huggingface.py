@@ -19,12 +19,14 @@ def create_endpoint(
     endpoint_name: str,
     role_arn: str,
     tags: list[dict[str, str]],
+    asynchronous_uri: str,
     start_seconds: int = LONGEST_START_SECONDS,
     session: Any = None,
 ) -> str:
     """Start creating model, endpoint configuration and endpoint, all under the endpoint's name. Does not wait.
 
     Args:
+        asynchronous_uri: below which an asynchronous endpoint lays its answers and failures.
         start_seconds: how long weights may take to arrive, and the container to load them.
 
     Returns:
@@ -55,7 +57,7 @@ def create_endpoint(
         model_data_download_timeout=patience,
         tags=tags,
         wait=False,
-        **served_by(model.deployment_config),
+        **served_by(model.deployment_config, asynchronous_uri),
     )
     return model.model_version
 

@@ -150,6 +150,7 @@ def create_endpoint(
     role_arn: str,
     bucket: str,
     tags: list[dict[str, str]],
+    asynchronous_uri: str,
     training_job: str | None = None,
     session: Any = None,
 ) -> str:
@@ -157,6 +158,7 @@ def create_endpoint(
 
     Args:
         bucket: where the SDK lays a model's code, below `pipelines/`, for a model that has no prepacked artefact.
+        asynchronous_uri: below which an asynchronous endpoint lays its answers and failures.
         training_job: the job that tuned the model; what it made is deployed. `model_version` is then the one that
             `train` gave.
 
@@ -173,8 +175,9 @@ def create_endpoint(
     session = session or Session(default_bucket=bucket, default_bucket_prefix="pipelines")
     if model.model_id is None or model.deployment_config is None:
         raise ValueError(f"model {model.name!r} names no JumpStart model")
+    served = served_by(model.deployment_config, asynchronous_uri)
     if training_job is not None:
-        return _deploy_tuned(model, training_job, endpoint_name, role_arn, tags, session)
+        return _deploy_tuned(model, training_job, endpoint_name, role_arn, tags, session, served)
     jumpstart = JumpStartModel(
         model_id=model.model_id,
         model_version=model.model_version,
@@ -189,19 +192,23 @@ def create_endpoint(
         accept_eula=_eula_accepted(model),
         tags=tags,
         wait=False,
-        **served_by(model.deployment_config),
+        **served,
     )
     # The SDK's model says `*` again where its cache answered: in the second attempt of a process.
     return str(_specification(model, "inference", jumpstart.sagemaker_session).version)
 
 
 def _deploy_tuned(
-    model: ModelSection, training_job: str, endpoint_name: str, role_arn: str, tags: list[dict[str, str]], session: Any
+    model: ModelSection,
+    training_job: str,
+    endpoint_name: str,
+    role_arn: str,
+    tags: list[dict[str, str]],
+    session: Any,
+    served: dict[str, Any],
 ) -> str:
     from sagemaker.jumpstart.estimator import JumpStartEstimator
 
-    if model.deployment_config is None:
-        raise ValueError(f"model {model.name!r} has no `deployment_config`")
     estimator = JumpStartEstimator.attach(
         training_job,
         model_id=model.model_id,
@@ -214,7 +221,7 @@ def _deploy_tuned(
         role=role_arn,
         tags=tags,
         wait=False,
-        **served_by(model.deployment_config),
+        **served,
     )
     return str(estimator.model_version)
 

@@ -22,11 +22,13 @@ class Connection:
         connections: requests that are under way at once, at most.
         request_seconds: how long an answer may take.
         endpoint_name: the endpoint in service; None for a model that has none.
+        asynchronous_uri: below which requests to an asynchronous endpoint are laid; None for one that answers at once.
     """
 
     connections: int
     request_seconds: float
     endpoint_name: str | None = None
+    asynchronous_uri: str | None = None
 
 
 Provider = Callable[[ModelSection, Connection], Model]
@@ -47,6 +49,16 @@ def _endpoint(section: ModelSection, connection: Connection) -> Model:
 
     if connection.endpoint_name is None:
         raise NotConnectedError(f"no endpoint serves the model {section.name!r}")
+    if connection.asynchronous_uri is not None:
+        from assay.aws.asynchronous_model import AsynchronousModel
+
+        return AsynchronousModel(
+            connection.endpoint_name,
+            section.evaluation_config,
+            connection.connections,
+            f"{connection.asynchronous_uri}/requests",
+            request_seconds=connection.request_seconds,
+        )
     return EndpointModel(
         connection.endpoint_name,
         section.evaluation_config,

@@ -1,4 +1,4 @@
-"""What serves a model of the stack's own: instances, or SageMaker's serverless inference."""
+"""What serves a model of the stack's own: instances, with or without a queue before them, or serverless inference."""
 
 from __future__ import annotations
 
@@ -30,8 +30,18 @@ class ServerlessSection(Section):
     )
 
 
+class AsynchronousSection(Section):
+    """SageMaker's asynchronous inference: requests wait in a queue, and answers come by way of S3."""
+
+    max_concurrent_invocations: Annotated[int, Field(ge=1, le=1000)] | None = Field(
+        None,
+        description="Requests that an instance works on at the same time; SageMaker's own choice when left out.",
+        json_schema_extra={"unit": "requests"},
+    )
+
+
 class DeploymentSection(Section):
-    """What serves the model: instances, or `serverless`."""
+    """What serves the model: instances, `asynchronous` or not, or `serverless`."""
 
     instance_type: InstanceTypes | None = Field(
         None,
@@ -42,6 +52,9 @@ class DeploymentSection(Section):
         1, description="Instances behind the endpoint.", json_schema_extra={"unit": "instances"}
     )
     serverless: ServerlessSection | None = Field(None, description="Serverless inference in the place of instances.")
+    asynchronous: AsynchronousSection | None = Field(
+        None, description="Put a queue before the instances, for answers that take longer than a minute; `{}` will do."
+    )
 
     @classmethod
     def broken_rules(cls, raw: dict[str, Any]) -> Iterator[Broken]:
@@ -51,6 +64,9 @@ class DeploymentSection(Section):
         for field in ("instance_type", "num_instances"):
             if serverless and raw.get(field) is not None:
                 yield (field,), f"`{field}` and `serverless` exclude each other; write one of them"
+        if serverless and raw.get("asynchronous") is not None:
+            message = "`asynchronous` and `serverless` exclude each other: SageMaker's queue stands before instances"
+            yield ("asynchronous",), message
 
     @property
     def instance_types(self) -> tuple[str, ...]:

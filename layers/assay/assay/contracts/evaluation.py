@@ -134,6 +134,11 @@ class EvaluationPaths:
     def report(self) -> str:
         return f"{self.prefix}/report.html"
 
+    @property
+    def asynchronous(self) -> str:
+        """Where requests to asynchronous endpoints lie, and their answers until they are read."""
+        return f"{self.prefix}/asynchronous"
+
     def endpoint(self, name: str) -> str:
         return f"{self.prefix}/endpoints/{name}.json"
 

@@ -35,7 +35,8 @@ class Response(Contract):
     Attributes:
         record_id: the record that was asked.
         text: the answer; None when `failure` is set.
-        latency_ms: milliseconds that the answering attempt took, without retries and waiting; None without an answer.
+        latency_ms: milliseconds that the answering attempt took, without retries and waiting; None without an answer,
+            and for one that came through an asynchronous endpoint's queue.
         attempts: requests sent for this record; 0 when time or money was over before it was asked.
         prompt: the text put to the model, after the prompt template.
         input_tokens, output_tokens: of the answering attempt, as the model's service counted them; None where it does

@@ -13,6 +13,7 @@ class Serving:
         evaluation_id: the evaluation of ours that created it; None when it is not ours.
         model: `<model id>:<version>`, and the training job of a tuned one, by its tags; empty when they do not say.
         instance_type, instances: of its variant; None where its configuration is gone.
+        asynchronous: whether it takes its requests from a queue, and only from there.
     """
 
     status: str
@@ -20,3 +21,4 @@ class Serving:
     model: str
     instance_type: str | None
     instances: int | None
+    asynchronous: bool = False

@@ -80,6 +80,12 @@ def assumptions(config: SuiteConfig, prices: Prices, models: Sequence[RankedMode
         yield "Tokens are as the service counted them, of the answering requests; retries are not among them."
     if any(item.outcome.latency for item in models):
         yield "Latency is that of the answering request, without retries and waits."
+    if queued := [item.model for item in models if _came_through_a_queue(config, item)]:
+        yield f"Answers of {', '.join(queued)} came through the queue of an asynchronous endpoint: no latency is known."
+
+
+def _came_through_a_queue(config: SuiteConfig, item: RankedModel) -> bool:
+    return item.outcome.answered > 0 and item.outcome.latency is None and config.model(item.model).has_endpoint
 
 
 def _known(basis: Literal["tokens", "instance_hours"], usd: float, outcome: ModelOutcome, note: str) -> ModelCost:

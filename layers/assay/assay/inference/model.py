@@ -11,7 +11,7 @@ class Answer:
     """What a model said to one request. What its service does not tell is None, and is never guessed.
 
     Attributes:
-        latency_ms: milliseconds that this one request took.
+        latency_ms: milliseconds that this one request took; None where it came through a queue.
         input_tokens, output_tokens: as the service counted them.
         cost_usd: only where the service itself tells the price; else the runner's prices make it of the tokens.
         finish_reason: why the model stopped, in the service's word.
@@ -20,7 +20,7 @@ class Answer:
     """
 
     text: str
-    latency_ms: float
+    latency_ms: float | None
     input_tokens: int | None = None
     output_tokens: int | None = None
     cost_usd: float | None = None

@@ -384,7 +384,7 @@ class _Run:
         match task.ended:
             case "answered":
                 self.pace.answered(task.sent_in)
-                if task.answer is not None:
+                if task.answer is not None and task.answer.latency_ms is not None:
                     self._patience.answered(task.answer.latency_ms / 1000)
             case "throttled":
                 self.pace.throttled(task.sent_in)

@@ -38,7 +38,11 @@ def identity_of(model: ModelSection, training_job: str | None = None) -> str:
 
 
 class Creation(NamedTuple):
-    """What an endpoint is created with, besides the model."""
+    """What an endpoint is created with, besides the model.
+
+    Attributes:
+        asynchronous_uri: below which an endpoint with a queue lays its answers and failures.
+    """
 
     name: str
     evaluation_id: str
@@ -46,6 +50,7 @@ class Creation(NamedTuple):
     tags: list[dict[str, str]]
     role_arn: str
     training_job: str | None
+    asynchronous_uri: str
 
 
 def bring_up(endpoints: Any, creation: Creation, model: ModelSection, seconds: float) -> str:
@@ -99,6 +104,7 @@ def _create(creation: Creation, model: ModelSection, seconds: int) -> str:
                 endpoint_name=creation.name,
                 role_arn=creation.role_arn,
                 tags=creation.tags,
+                asynchronous_uri=creation.asynchronous_uri,
                 start_seconds=seconds,
             )
         return jumpstart.create_endpoint(
@@ -107,6 +113,7 @@ def _create(creation: Creation, model: ModelSection, seconds: int) -> str:
             role_arn=creation.role_arn,
             bucket=creation.bucket,
             tags=creation.tags,
+            asynchronous_uri=creation.asynchronous_uri,
             training_job=creation.training_job,
         )
     except Exception as error:
@@ -114,6 +121,21 @@ def _create(creation: Creation, model: ModelSection, seconds: int) -> str:
         # this model cannot be deployed, and none may cost the other models their evaluation.
         logger.exception("could not create endpoint %s", creation.name)
         raise EndpointFailedError(f"{type(error).__name__}: {error}") from error
+
+
+def has_queue(endpoints: Any, name: str, model: ModelSection) -> bool:
+    """Whether the endpoint is asynchronous.
+
+    Raises:
+        EndpointRefusedError: it is, and the model is one that a queue cannot reach.
+    """
+    from assay.pipeline.sharing import EndpointRefusedError
+
+    if not endpoints.is_asynchronous(name):
+        return False
+    if model.inference_component_name is not None:
+        raise EndpointRefusedError(f"endpoint {name} is asynchronous, and its queue knows no inference components")
+    return True
 
 
 def release(endpoints: Any, name: str, model: ModelSection, evaluation_id: str) -> Any:

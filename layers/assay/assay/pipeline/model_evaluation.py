@@ -33,6 +33,7 @@ logger = logging.getLogger("assay.steps")
 
 
 def asking_of(
+    paths: EvaluationPaths,
     storage: Any,
     config: SuiteConfig,
     model: ModelSection,
@@ -61,7 +62,9 @@ def asking_of(
 
     endpoint = None if deployed is None else deployed["endpoint_name"]
     limits = config.limits.model_copy(update={"concurrency": math.ceil(config.limits.concurrency / shards)})
-    asked = connect(model, Connection(limits.concurrency, limits.request_seconds, endpoint))
+    queued = deployed is not None and deployed.get("asynchronous", False)
+    queue = paths.uri(paths.asynchronous) if queued else None
+    asked = connect(model, Connection(limits.concurrency, limits.request_seconds, endpoint, queue))
     template = model.evaluation_config.prompt_template
     tariff = tariff_of(config, model, bundled_prices())
     allotment = manifest.allotments.get(model.name)
@@ -102,7 +105,7 @@ def ask_and_score(
 
     try:
         prefixes = (paths.responses(model.name), paths.second_answers(model.name))
-        asking = asking_of(storage, config, model, deployed, manifest, prefixes)
+        asking = asking_of(paths, storage, config, model, deployed, manifest, prefixes)
     except NotConnectedError as error:
         logger.warning("model %s cannot be asked: %s", model.name, error)
         failure = Failure(kind="NotConnected", reason=str(error))

@@ -131,6 +131,8 @@ def clash_of(found: Serving, model: ModelSection, identity: str) -> str | None:
         return "does not say which model it serves (`provider: endpoint` asks it as it is)"
     if found.model != identity and not _is_wanted(found.model, model, identity):
         return f"serves {found.model} and not {identity}"
+    if found.asynchronous != (deployment.asynchronous is not None):
+        return "is asynchronous" if found.asynchronous else "is not asynchronous"
     return _clash_of_instances(found, deployment)
 
 

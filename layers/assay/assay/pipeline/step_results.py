@@ -21,13 +21,19 @@ class Finetuned(TypedDict):
 
 
 class Deployed(TypedDict):
-    """Result of `deploy`: an endpoint in service, or why there is none. `seconds` is how long a new one took."""
+    """Result of `deploy`: an endpoint in service, or why there is none.
+
+    Attributes:
+        seconds: how long a new one took.
+        asynchronous: whether it takes its requests from a queue.
+    """
 
     endpoint_name: str
     instance_type: str | None
     model_version: str | None
     created: bool
     seconds: NotRequired[float]
+    asynchronous: NotRequired[bool]
     training: dict[str, Any] | None
     failure: dict[str, str] | None
 

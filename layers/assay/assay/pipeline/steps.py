@@ -20,7 +20,7 @@ from assay.contracts.config import ModelSection, SuiteConfig, load_config
 from assay.contracts.errors import RejectedError
 from assay.contracts.evaluation import EvaluationPaths
 from assay.contracts.results import Failure, Manifest, ModelOutcome, Training
-from assay.pipeline.endpoint_lifecycle import Creation, bring_up, identity_of, must_create, release
+from assay.pipeline.endpoint_lifecycle import Creation, bring_up, has_queue, identity_of, must_create, release
 from assay.pipeline.model_evaluation import ask_and_score, asking_of, check_scoring, score_given
 from assay.pipeline.step_results import Asked, Deployed, Evaluated, Finetuned, Prepared
 
@@ -156,11 +156,13 @@ def deploy(
         if must_create(endpoints, name, model, identity, paths.evaluation_id, config.limits.deploy_seconds):
             deployed["created"], started = True, time.monotonic()
             tags = endpoints.tags(paths.evaluation_id, config.suite, identity, name)
-            creation = Creation(name, paths.evaluation_id, paths.bucket, tags, role_arn, training_job)
+            answers = paths.uri(paths.asynchronous)
+            creation = Creation(name, paths.evaluation_id, paths.bucket, tags, role_arn, training_job, answers)
             deployed["model_version"] = bring_up(endpoints, creation, model, config.limits.deploy_seconds)
         else:
             endpoints.wait_in_service(name, config.limits.deploy_seconds)
         deployed["instance_type"] = endpoints.instance_type(name)
+        deployed["asynchronous"] = has_queue(endpoints, name, model)
         if started is not None:
             deployed["seconds"] = time.monotonic() - started
     except (EndpointFailedError, EndpointRefusedError, TransientError) as error:
@@ -204,7 +206,7 @@ def ask(
         return asked
     try:
         prefix = paths.shard(model_name, shard)
-        asking = asking_of(storage, config, config.model(model_name), deployed, manifest, [prefix], shards)
+        asking = asking_of(paths, storage, config, config.model(model_name), deployed, manifest, [prefix], shards)
     except NotConnectedError as error:  # `evaluate` makes it the model's failure
         logger.warning("model %s cannot be asked: %s", model_name, error)
         return asked
