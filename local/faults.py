@@ -8,8 +8,8 @@ api       a call is answered with an error instead of being carried out. `api`: 
           `lambda:POST` for the services that have methods in place of actions. `code`, `status`: the error.
 step      a pipeline step's processes are killed. `step`: its name, or the beginning of it; `seconds`: after its start.
 event     an event is not as it should be. `detail_type`; `does`: `lose`, `repeat` or `delay` (by `seconds`).
-answer    a service that hosts models answers with one of its own errors, or badly. `api`: `bedrock`, `openai` or
-          `sagemaker-runtime`; `code`: which; an unknown one is answered with the list of those there are.
+answer    a service that hosts models answers with one of its own errors, or badly. `api`: `bedrock`, `bedrock-batch`,
+          `openai` or `sagemaker-runtime`; `code`: which; an unknown one is answered with the list of those there are.
 endpoint  an endpoint whose name holds `about` fails instead of coming into service. `reason`.
 
 Nothing of the product knows of it: a fault looks as it would in AWS.

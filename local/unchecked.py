@@ -46,6 +46,7 @@ UNCHECKED: tuple[Unchecked, ...] = (
         "kept; one process serves a model, with what the machine has",
     ),
     Unchecked("Bedrock: access to models", "every local model may be asked; guardrails are refused, not ignored"),
+    Unchecked("Bedrock: the queue of batch inference", "a job begins at once; its role is not looked at"),
     Unchecked("DynamoDB: time to live, point-in-time recovery", "stored; items stay until they are deleted"),
     Unchecked("SNS: confirmation of e-mail subscriptions", "every subscription counts as confirmed; mails are files"),
     Unchecked(

@@ -1,4 +1,4 @@
-"""Bedrock's Converse and an API of OpenAI's format, with the local models behind them.
+"""Bedrock's Converse and batch inference, and an API of OpenAI's format, with the local models behind them.
 
 Bedrock is where AWS's SDKs look for it. The API is at `/_local/openai/v1`, and the environment of handlers and steps
 says so as OpenAI's own libraries expect it (`OPENAI_BASE_URL`).
@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import threading
 
-from local import front
+from local import clients, front
 from local.cloud import Cloud
 from local.faults import FAULTS
-from local.hosted import bedrock, openai
+from local.hosted import bedrock, bedrock_batch, openai
 from local.hosted.servers import IDLE_SECONDS, Servers
 from local.models.host import Host
 
@@ -23,9 +23,14 @@ def install(cloud: Cloud) -> None:
     servers = Servers(lambda model: Host(cloud, model, f"hosted-{model}"))
     cloud.when_resting(servers.rest)
     threading.Thread(target=_watch, args=(cloud, servers), name="hosted-models", daemon=True).start()
-    converse = bedrock.Bedrock(servers, FAULTS, cloud.stopping.wait).converse
+    hosted = bedrock.Bedrock(servers, FAULTS, cloud.stopping.wait)
+    objects = bedrock_batch.of_s3(lambda: clients.client(cloud.settings, "s3"))
+    jobs = bedrock_batch.BatchJobs(hosted, objects, FAULTS, cloud.stopping)
     complete = openai.OpenAI(servers, FAULTS, cloud.stopping.wait).complete
-    front.route(lambda request: request.method == "POST" and bedrock.PATH.fullmatch(request.path) is not None, converse)
+    front.route(
+        lambda request: request.method == "POST" and bedrock.PATH.fullmatch(request.path) is not None, hosted.converse
+    )
+    front.route(jobs.handles, jobs.answer)
     front.route(lambda request: request.method == "POST" and request.path == openai.PATH, complete)
 
 

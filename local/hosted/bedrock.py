@@ -76,6 +76,11 @@ class Bedrock:
 
     def converse(self, request: Request) -> Response:
         """Answer one request."""
+        found = PATH.fullmatch(request.path)
+        return self.carry_out(found[1] if found else "", request.get_data())
+
+    def carry_out(self, identifier: str, body: bytes) -> Response:
+        """Answer a request to a model, as it comes by itself or in a batch job."""
         started = time.monotonic()
         fault = self._faults.answer(SERVICE, FAULTS)
         if fault == "hang":
@@ -85,13 +90,12 @@ class Bedrock:
             return error(fault)
         if fault == "malformed_body":
             return _response(200, b'{"output": {"message": ')
-        return self._answered(request, fault, started)
+        return self._answered(identifier, body, fault, started)
 
-    def _answered(self, request: Request, fault: str | None, started: float) -> Response:
-        found = PATH.fullmatch(request.path)
+    def _answered(self, identifier: str, raw: bytes, fault: str | None, started: float) -> Response:
         try:
-            model = served(found[1] if found else "")
-            body = invocation(json.loads(request.get_data()))
+            model = served(identifier)
+            body = invocation(json.loads(raw))
         except (InvalidError, ValueError) as refused:
             return error("ValidationException", str(refused))
         if fault is not None:

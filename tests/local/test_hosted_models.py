@@ -12,7 +12,7 @@ import urllib3
 from botocore.exceptions import ClientError
 
 from local.faults import FAULTS
-from tests.local.conftest import Running
+from tests.local.conftest import Running, eventually
 
 NEAREST = "local.nearest-neighbour-minilm-v1:0"
 QUESTION = "In which city is the Eiffel Tower?"
@@ -117,3 +117,106 @@ def test_the_model_servers_rest_when_the_cloud_does_and_come_back(running: Runni
     psutil.wait_procs(servers, timeout=10)
     assert not any(server.is_running() for server in servers)
     assert chat(running)[0] == 200
+
+
+def batch(bucket: str, **changes: Any) -> dict[str, Any]:
+    """What creates a job about what lies in the bucket."""
+    return {
+        "jobName": "a-job",
+        "clientRequestToken": "a-token",
+        "roleArn": "arn:aws:iam::123456789012:role/batch",
+        "modelId": NEAREST,
+        "modelInvocationType": "Converse",
+        "inputDataConfig": {"s3InputDataConfig": {"s3Uri": f"s3://{bucket}/in/questions.jsonl"}},
+        "outputDataConfig": {"s3OutputDataConfig": {"s3Uri": f"s3://{bucket}/out/"}},
+        **changes,
+    }
+
+
+@pytest.fixture(scope="module")
+def bucket(running: Running) -> str:
+    name = "batch-inference"
+    where: Any = {"LocationConstraint": "eu-west-1"}
+    running.aws("s3").create_bucket(Bucket=name, CreateBucketConfiguration=where)
+    line = json.dumps({"recordId": "R%010d", "modelInput": {"messages": MESSAGES}})
+    body = "".join(line.replace("%010d", f"{number:010d}") + "\n" for number in range(100))
+    running.aws("s3").put_object(Bucket=name, Key="in/questions.jsonl", Body=body.encode())
+    running.aws("s3").put_object(Bucket=name, Key="in/few.jsonl", Body="".join(body.splitlines(True)[:99]).encode())
+    return name
+
+
+def ended(running: Running, arn: str) -> dict[str, Any]:
+    bedrock = running.aws("bedrock")
+    states = ("Submitted", "Validating", "InProgress", "Stopping")
+    eventually(lambda: bedrock.get_model_invocation_job(jobIdentifier=arn)["status"] not in states, 60)
+    found: dict[str, Any] = bedrock.get_model_invocation_job(jobIdentifier=arn)
+    return found
+
+
+def test_a_batch_job_reads_the_bucket_asks_the_model_and_writes_what_it_said(running: Running, bucket: str) -> None:
+    bedrock, s3 = running.aws("bedrock"), running.aws("s3")
+    arn = bedrock.create_model_invocation_job(**batch(bucket))["jobArn"]
+    assert bedrock.create_model_invocation_job(**batch(bucket))["jobArn"] == arn
+    job = ended(running, arn)
+    assert (job["status"], job["successRecordCount"], job["errorRecordCount"]) == ("Completed", 100, 0)
+    folder = f"out/{arn.rpartition('/')[2]}"
+    body = s3.get_object(Bucket=bucket, Key=f"{folder}/questions.jsonl.out")["Body"].read()
+    lines = [json.loads(line) for line in body.splitlines()]
+    assert {line["recordId"] for line in lines} == {f"R{number:010d}" for number in range(100)}
+    assert {line["modelOutput"]["output"]["message"]["content"][0]["text"] for line in lines} == {"Paris"}
+    manifest = json.loads(s3.get_object(Bucket=bucket, Key=f"{folder}/manifest.json.out")["Body"].read())
+    assert (manifest["totalRecordCount"], manifest["processedRecordCount"]) == (100, 100)
+    assert manifest["inputTokenCount"] == sum(line["modelOutput"]["usage"]["inputTokens"] for line in lines)
+    [listed] = bedrock.list_model_invocation_jobs(nameContains="a-jo")["invocationJobSummaries"]
+    assert (listed["jobArn"], listed["modelInvocationType"]) == (arn, "Converse")
+    with pytest.raises(ClientError, match="cannot be stopped"):
+        bedrock.stop_model_invocation_job(jobIdentifier=arn)
+
+
+@pytest.mark.parametrize(
+    ("changes", "code", "words"),
+    [
+        ({"modelInvocationType": "InvokeModel"}, "ValidationException", "Converse's format only"),
+        ({"modelId": "amazon.nova-lite-v1:0"}, "ValidationException", "model identifier is invalid"),
+        (
+            {"modelId": "arn:aws:bedrock:eu-west-1:123456789012:provisioned-model/nearest-neighbour-minilm"},
+            "ValidationException",
+            "not supported for this model",
+        ),
+        ({"vpcConfig": {"subnetIds": ["s"], "securityGroupIds": ["g"]}}, "ValidationException", "vpcConfig"),
+        ({"roleArn": "a-role"}, "ValidationException", "role's ARN"),
+        ({"jobName": "a job"}, "ValidationException", "job name"),
+        ({"jobName": "another-job"}, "ConflictException", "token"),
+        ({"clientRequestToken": "another-token"}, "ConflictException", "in use"),
+    ],
+)
+def test_a_batch_job_that_is_not_carried_out_is_refused(
+    running: Running, bucket: str, changes: dict[str, Any], code: str, words: str
+) -> None:
+    running.aws("bedrock").create_model_invocation_job(**batch(bucket))
+    with pytest.raises(ClientError, match=words) as refused:
+        running.aws("bedrock").create_model_invocation_job(**batch(bucket, **changes))
+    assert refused.value.response["Error"]["Code"] == code
+
+
+@pytest.mark.parametrize(
+    ("file", "words"), [("few", "100 to 50000 records, found 99"), ("none", "could not be read with the given role")]
+)
+def test_a_batch_job_fails_about_what_it_cannot_take(running: Running, bucket: str, file: str, words: str) -> None:
+    source = {"s3InputDataConfig": {"s3Uri": f"s3://{bucket}/in/{file}.jsonl"}}
+    request = batch(bucket, inputDataConfig=source, jobName=file, clientRequestToken=file)
+    arn = running.aws("bedrock").create_model_invocation_job(**request)["jobArn"]
+    job = ended(running, arn)
+    assert job["status"] == "Failed"
+    assert words in job["message"]
+
+
+def test_a_call_about_batch_jobs_can_be_throttled(running: Running) -> None:
+    fault = {"kind": "api", "api": "bedrock:GET", "about": "/model-invocation-jobs", "status": 429}
+    FAULTS.add([fault])
+    with pytest.raises(ClientError) as throttled:
+        running.aws("bedrock").list_model_invocation_jobs()
+    assert throttled.value.response["Error"]["Code"] == "ThrottlingException"
+    with pytest.raises(ClientError) as missing:
+        running.aws("bedrock").get_model_invocation_job(jobIdentifier="abcdef123456")
+    assert missing.value.response["Error"]["Code"] == "ResourceNotFoundException"

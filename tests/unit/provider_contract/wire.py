@@ -10,7 +10,7 @@ import json
 import re
 import socket
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,7 +24,7 @@ from local.adapters import sagemaker_asynchronous, sagemaker_runtime
 from local.adapters.sagemaker_endpoints import NotServedError
 from local.cloud import Cloud, Settings
 from local.faults import Faults
-from local.hosted import bedrock, openai
+from local.hosted import bedrock, bedrock_batch, openai
 from local.models.payload import Completion, PayloadError, Prompt, cut_at_stop
 from local.models.serve import BACKLOG, Server
 from local.wire_errors import error_response
@@ -69,6 +69,19 @@ class Quiet(WSGIRequestHandler):  # type: ignore[misc]
         """Nothing."""
 
 
+class Buckets:
+    """What batch jobs read and write, by bucket and key."""
+
+    def __init__(self) -> None:
+        self.objects: dict[tuple[str, str], bytes] = {}
+
+    def read(self, bucket: str, key: str) -> bytes | None:
+        return self.objects.get((bucket, key))
+
+    def write(self, bucket: str, key: str, body: bytes) -> None:
+        self.objects[bucket, key] = body
+
+
 @dataclass
 class Wire:
     """The services while they run."""
@@ -76,6 +89,9 @@ class Wire:
     url: str
     model: Scripted
     cloud: Cloud
+    buckets: Buckets = field(default_factory=Buckets)
+    jobs: bedrock_batch.BatchJobs = field(init=False)
+    forget_jobs: Callable[[], None] = field(init=False)
     faults: Faults = field(default_factory=Faults)
     requests: list[Request] = field(default_factory=list)
     objects: dict[str, bytes] = field(default_factory=dict)
@@ -125,9 +141,16 @@ class _Application:
         cloud = running.cloud
         self._running = running
         self._bedrock = bedrock.Bedrock(self, running.faults, cloud.stopping.wait)
+        self.without_jobs()
         self._openai = openai.OpenAI(self, running.faults, cloud.stopping.wait)
         self._endpoints = sagemaker_runtime.Runtime(cloud, self, running.faults)
         self._queues = sagemaker_asynchronous.Queues(cloud, self, running.faults)
+
+    def without_jobs(self) -> None:
+        """Forget every batch job."""
+        running = self._running
+        running.jobs = bedrock_batch.BatchJobs(self._bedrock, running.buckets, running.faults, running.cloud.stopping)
+        running.forget_jobs = self.without_jobs
 
     def post(self, model: str, body: bytes) -> tuple[int, bytes]:
         answer = self._connections.request("POST", "/invocations", body=body)
@@ -154,6 +177,8 @@ class _Application:
             return Response(json.dumps({"SecretString": KEY}), content_type="application/x-amz-json-1.1")
         if bedrock.PATH.fullmatch(request.path):
             return self._bedrock.converse(request)
+        if self._running.jobs.handles(request):
+            return self._running.jobs.answer(request)
         if request.path == openai.PATH:
             return self._openai.complete(request)
         if request.path == "/acme":
