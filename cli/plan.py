@@ -22,7 +22,7 @@ from assay.contracts.prices import Prices, bundled_prices, load_prices
 from assay.pipeline.budget import over_budget
 from assay.pipeline.estimate import estimate, workload
 from assay.pipeline.lanes import lane_limits
-from assay.pipeline.prediction import Cost, Estimate, PredictedStep
+from assay.pipeline.prediction import Cost, Estimate, PredictedModel, PredictedStep
 from cli.files import read_config, read_records, unreadable
 from cli.history import measured_latencies
 from cli.output import CommandError, make_console, told
@@ -169,15 +169,21 @@ def _models(prediction: Estimate) -> Table:
                 ("none: the catalog holds its answers", "0", "0", "0", "-")
                 if model.latency_from == "catalog"
                 else (
-                    model.endpoint or "none: a service answers",
+                    model.endpoint or ("none: a batch job asks" if model.by_batch else "none: a service answers"),
                     f"{model.calls:,}",
                     f"about {model.input_tokens:,}",
                     f"at most {model.output_tokens_at_most:,}",
-                    f"{model.latency_seconds:.3g} s {'assumed' if model.latency_from == 'assumption' else 'measured'}",
+                    _a_call(model),
                 )
             ),
         )
     return table
+
+
+def _a_call(model: PredictedModel) -> str:
+    if model.by_batch:
+        return "-"
+    return f"{model.latency_seconds:.3g} s {'assumed' if model.latency_from == 'assumption' else 'measured'}"
 
 
 def _endpoints(prediction: Estimate) -> Table:

@@ -99,6 +99,7 @@ def starter() -> EvaluationStarter:
         owner=runtime.owner(),
         table_name=runtime.evaluations_table(),
         keep_alive_seconds=runtime.step_keep_alive_seconds(),
+        batch_role_arn=runtime.batch_role_arn(),
     )
     return EvaluationStarter(
         store=Storage(runtime.bucket_name()),

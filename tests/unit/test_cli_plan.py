@@ -92,6 +92,27 @@ def test_a_plan_needs_no_stack_and_tells_steps_calls_time_and_cost(folder: Path)
     assert "a token is 4 characters" in result.stdout
 
 
+BATCH = """\
+pipeline: {name: capitals}
+dataset: {input_data_location: capitals.jsonl}
+models:
+  - {name: m, provider: bedrock, model_id: amazon.nova-lite-v1:0, bedrock_config: {batch_from_records: 100}}
+algorithms: [FactualKnowledge]
+"""
+
+
+def test_a_plan_says_that_a_batch_job_asks(folder: Path) -> None:
+    lines = [json.dumps({"model_input": f"number {number}", "target_output": "x"}) for number in range(100)]
+    (folder / "catalogs/capitals.jsonl").write_text("\n".join(lines))
+    (folder / "configs/capitals.yaml").write_text(BATCH)
+    result = run("plan", "configs/capitals.yaml")
+    assert result.exit_code == 0, result.output
+    assert "none: a batch job asks" in result.stdout
+    assert "batch inference jobs ask m: they may take 24 h" in result.stdout
+    [model] = json.loads(run("plan", "configs/capitals.yaml", "--json").stdout)["models"]
+    assert (model["by_batch"], model["latency_from"]) == (True, "batch")
+
+
 def test_a_plan_beyond_the_budget_is_shown_and_refused(folder: Path) -> None:
     config = folder / "configs" / "capitals.yaml"
     config.write_text(f"{config.read_text()}\nlimits: {{budget_usd: 0.001}}\n")

@@ -216,3 +216,34 @@ def test_prompts_to_hosted_models_are_contenders_that_share_nothing() -> None:
 @pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.yaml")), ids=lambda path: path.stem)
 def test_every_example_is_carried_out_whole(path: Path) -> None:
     assert load_config(path.read_bytes(), path.name).models
+
+
+PROVISIONED = "arn:aws:bedrock:eu-west-1:123456789012:provisioned-model/abc123def456"
+PROFILE = "arn:aws:bedrock:eu-west-1:123456789012:inference-profile/eu.amazon.nova-lite-v1:0"
+
+
+def test_a_model_of_bedrock_is_asked_by_batch_from_the_size_on_that_the_config_says_and_else_never() -> None:
+    asked = section("bedrock", bedrock_config={"batch_from_records": 1000})
+    assert (asked.asked_by_batch(999), asked.asked_by_batch(1000)) == (False, True)
+    assert not section("bedrock").asked_by_batch(1_000_000)
+    assert section("bedrock", model_id=PROFILE, bedrock_config={"batch_from_records": 100}).asked_by_batch(100)
+
+
+@pytest.mark.parametrize(
+    ("keys", "key", "words"),
+    [
+        ({"bedrock_config": {"batch_from_records": 99}}, "bedrock_config.batch_from_records", "100"),
+        (
+            {"bedrock_config": {"batch_from_records": 100, "guardrail_identifier": "g", "guardrail_version": "1"}},
+            "bedrock_config.batch_from_records",
+            "no guardrail is applied",
+        ),
+        (
+            {"model_id": PROVISIONED, "bedrock_config": {"batch_from_records": 100}},
+            "bedrock_config.batch_from_records",
+            "no batch inference job for a provisioned-model",
+        ),
+    ],
+)
+def test_what_a_batch_job_cannot_do_is_refused_in_the_config(keys: dict[str, Any], key: str, words: str) -> None:
+    assert words in faults("bedrock", **keys)[key]

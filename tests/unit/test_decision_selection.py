@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from assay.contracts.config import SuiteConfig
 from assay.contracts.decision_sections import MEASURES, ConstraintSection
 from assay.contracts.prices import Prices, TokenPrice
-from assay.contracts.results import Criterion, Latency, Mean, ModelCost, ModelOutcome, Tokens
+from assay.contracts.results import Criterion, Latency, Mean, ModelCost, ModelOutcome, RankedModel, Tokens
 from assay.decision.economics import assumptions, model_cost, tokens_per_second
 from assay.decision.selection import checked, choose, measure, pareto_front, weight_ranges
 
@@ -72,6 +72,18 @@ def test_tokens_cost_what_their_service_counted() -> None:
         PRICES,
     )
     assert (billed.usd, billed.basis) == (0.5, "tokens")
+
+
+def test_answers_of_a_batch_job_cost_half_and_the_page_says_so() -> None:
+    config = suite(provider="bedrock", model_id="gpt-4o", bedrock_config={"batch_from_records": 100})
+    batched = outcome(tokens=Tokens(n=100, input=1_000_000, output=500_000), by_batch=True, latency=None)
+    found = model_cost(config.models[0], batched, PRICES)
+    assert (found.usd, found.note) == (3.0, "1,000,000 tokens in and 500,000 out at $1 and $4 a million")
+    assert tokens_per_second(batched) is None
+    ranked = RankedModel(model="m", rank=1, ineligible=None, scores=[], outcome=batched, cost=found)
+    assert "m: asked by batch inference jobs, whose tokens are taken to cost 50%" in " ".join(
+        assumptions(config, PRICES, [ranked])
+    )
 
 
 @pytest.mark.parametrize(

@@ -301,3 +301,48 @@ def test_a_model_costs_the_same_through_an_inference_profile(model_id: str) -> N
 )
 def test_the_price_of_another_model_is_not_guessed(model_id: str) -> None:
     assert bundled_prices().of_tokens("m", model_id) is None
+
+
+BATCH = """\
+pipeline: {name: bot}
+dataset: {input_data_location: faq.jsonl}
+models:
+  - {name: one-by-one, provider: bedrock, model_id: amazon.nova-lite-v1:0}
+  - {name: batch, provider: bedrock, model_id: amazon.nova-lite-v1:0, bedrock_config: {batch_from_records: 100}}
+algorithms: [FactualKnowledge]
+"""
+
+
+def test_a_plan_says_that_a_batch_job_is_used_what_it_costs_and_that_it_takes_hours() -> None:
+    suite = config(BATCH)
+    many = [TEN[0].model_copy(update={"id": str(number)}) for number in range(100)]
+    prediction = estimate(suite, workload(suite, many), bundled_prices(), step_instance_type="ml.m5.large")
+    assert {model.name: model.by_batch for model in prediction.models} == {"one-by-one": False, "batch": True}
+    single, batch = (cost.usd for cost in prediction.token_costs)
+    assert single is not None
+    assert batch == pytest.approx(single / 2)
+    assert steps(prediction)["evaluate-batch"].seconds > 86_400 > steps(prediction)["evaluate-one-by-one"].seconds
+    [told] = [sentence for sentence in prediction.assumptions if "batch inference jobs ask batch" in sentence]
+    assert "50% of the price on demand" in told
+    assert not any("a call takes" in sentence and " batch" in sentence for sentence in prediction.assumptions)
+
+
+@pytest.mark.parametrize(("shards", "by_batch"), [(1, True), (2, False)])
+def test_of_a_catalog_that_is_split_each_part_must_be_large_enough_for_a_batch_job(shards: int, by_batch: bool) -> None:
+    suite = config(BATCH + f"limits: {{shards: {shards}}}\n")
+    many = [TEN[0].model_copy(update={"id": str(number)}) for number in range(199)]
+    prediction = estimate(suite, workload(suite, many), bundled_prices(), step_instance_type="ml.m5.large")
+    assert prediction.models[1].by_batch is by_batch
+
+
+def test_a_config_s_own_price_of_tokens_is_that_of_the_batch_job_too() -> None:
+    prices = bundled_prices()
+    on_demand = prices.of_tokens("m", "amazon.nova-lite-v1:0")
+    halved = prices.of_tokens("m", "eu.amazon.nova-lite-v1:0", by_batch=True)
+    assert on_demand is not None
+    assert halved is not None
+    assert (halved.input_usd, halved.output_usd) == (on_demand.input_usd / 2, on_demand.output_usd / 2)
+    own = config("pricing: {tokens: {batch: {input_usd: 2.0, output_usd: 8.0}}}\n" + BATCH)
+    found = prices.overridden(own.pricing).of_tokens("batch", "amazon.nova-lite-v1:0", by_batch=True)
+    assert found is not None
+    assert (found.input_usd, found.output_usd) == (2.0, 8.0)

@@ -456,7 +456,7 @@ def test_what_the_evaluation_left_running_is_deleted_and_nothing_else(evaluation
     create_endpoint(own)
     create_endpoint("theirs", owner="somebody")
     answer = handler("release_endpoints")(REQUEST)
-    assert answer == {"released": ["shared", own], "left": {}, "stopped_training_jobs": []}
+    assert answer == {"released": ["shared", own], "left": {}, "stopped_training_jobs": [], "stopped_batch_jobs": []}
     assert endpoints() == {"theirs"}
 
 

@@ -227,6 +227,10 @@ def test_nothing_in_an_answer_can_end_the_material() -> None:
         ),
         ({"judge": {"provider": "endpoint"}}, "a judge of the provider `endpoint` needs `endpoint_name`"),
         ({"judge": {"provider": "bedrock", "model_id": "m", "endpoint_name": "e"}}, "`endpoint_name` has no place"),
+        (
+            {"judge": {"provider": "bedrock", "model_id": "m", "bedrock_config": {"batch_from_records": 100}}},
+            "a judge is asked one by one",
+        ),
         ({"judge": {"provider": "jumpstart"}}, "judge.provider"),
         (
             {"judge": {"endpoint_name": "e", "evaluation_config": {"prompt_template": "$model_input"}}},

@@ -453,6 +453,12 @@ def test_ready_responses_have_answers_and_no_latency() -> None:
     assert "no answers" not in text
 
 
+def test_answers_of_a_batch_job_have_no_latency_and_the_page_says_why() -> None:
+    text = render(comparison([ranked("a", 1, 1.0, latency=None, by_batch=True), ranked("b", 2, 0.0)])).text
+    assert "asked by batch inference, not timed" in text
+    assert "ready responses" not in text
+
+
 def test_a_mean_without_an_interval_and_a_pair_without_a_difference_are_shown_as_that() -> None:
     models = [ranked("a", 1, 1.0), ranked("b", 2, 0.0)]
     lone = Mean(n=1, failed=0, value=1.0)

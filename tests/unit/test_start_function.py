@@ -114,6 +114,7 @@ def stack(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Stack]:
         "SUITE_TOPIC_ARN_PREFIX": "arn:aws:sns:eu-west-1:123456789012:topic-suite-",
         "MAIL_DEAD_LETTERS_ARN": "arn:aws:sqs:eu-west-1:123456789012:mail-dead",
         "EVALUATIONS_TABLE": "evaluations",
+        "BATCH_ROLE_ARN": "arn:aws:iam::123456789012:role/batch",
         "IDEMPOTENCY_TABLE": "idempotency",
         "PIPELINE_PREFIX": "assay",
         "PIPELINE_ROLE_ARN": "arn:aws:iam::123456789012:role/pipeline",

@@ -359,8 +359,12 @@ def test_every_star_in_a_resource_carries_its_reason() -> None:
 
 def test_a_role_is_lent_to_the_one_service_that_it_is_for() -> None:
     lent = [found for _, found in statements() if "iam:PassRole" in listed(found["Action"])]
-    assert len(lent) == 3
-    services = {"PipelineRole": "sagemaker.amazonaws.com", "ScheduleRole": "scheduler.amazonaws.com"}
+    assert len(lent) == 4
+    services = {
+        "PipelineRole": "sagemaker.amazonaws.com",
+        "ScheduleRole": "scheduler.amazonaws.com",
+        "BatchRole": "bedrock.amazonaws.com",
+    }
     for statement in lent:
         service = services[attribute(statement["Resource"])]
         assert statement["Condition"] == {"StringEquals": {"iam:PassedToService": service}}

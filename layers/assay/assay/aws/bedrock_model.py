@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from typing import Any
 
 from assay.aws.service_model import Clients, errors_in_our_words, milliseconds_since, request_id_of
@@ -42,7 +43,7 @@ class BedrockModel:
         client: Any = None,
     ) -> None:
         self._evaluation = evaluation
-        self._request: dict[str, Any] = {"modelId": model_id, **_parameters(evaluation)}
+        self._request: dict[str, Any] = {"modelId": model_id}
         if bedrock.guardrail_identifier is not None:
             self._request["guardrailConfig"] = {
                 "guardrailIdentifier": bedrock.guardrail_identifier,
@@ -64,31 +65,58 @@ class BedrockModel:
             ContentFilteredError: a guardrail or the model's own filter kept the answer back.
             ModelAnswerError: Bedrock refuses this request, or the reply holds no text.
         """
-        conversation = _conversation(messages_of(self._evaluation, prompt))
+        body = request_body(self._evaluation, prompt)
         client = self._clients.within(deadline_seconds)
         started = time.perf_counter()
         with errors_in_our_words():
             try:
-                reply = client.converse(**self._request, **conversation)
+                reply = client.converse(**self._request, **body)
             except (ValueError, KeyError, TypeError) as error:
                 # botocore parses the body itself, and lets its parser's errors through.
                 raise MalformedReplyError(f"the reply cannot be read ({type(error).__name__})") from error
         latency_ms = milliseconds_since(started)
         request_id = request_id_of(reply)
-        stop = reply.get("stopReason")
-        if stop in _FILTERED:
-            raise ContentFilteredError(f"Bedrock kept the answer back: {stop}", request_id=request_id)
-        if stop in _BROKEN:
-            raise UnavailableError(f"Bedrock could not read what the model made: {stop}", request_id=request_id)
-        usage = reply.get("usage") or {}
+        said = reading(reply, request_id)
         return Answer(
-            text=_text(reply, request_id),
+            text=said.text,
             latency_ms=latency_ms,
-            input_tokens=_input_tokens(usage),
-            output_tokens=usage.get("outputTokens"),
-            finish_reason=stop,
+            input_tokens=said.input_tokens,
+            output_tokens=said.output_tokens,
+            finish_reason=said.finish_reason,
             request_id=request_id,
         )
+
+
+@dataclass(frozen=True)
+class Said:
+    """What a reply of Converse holds. What it does not tell is None."""
+
+    text: str
+    input_tokens: int | None
+    output_tokens: int | None
+    finish_reason: str | None
+
+
+def request_body(evaluation: EvaluationSection, prompt: str) -> dict[str, Any]:
+    """A prompt as Converse takes it, without the model and the guardrail."""
+    return {**_parameters(evaluation), **_conversation(messages_of(evaluation, prompt))}
+
+
+def reading(reply: Any, request_id: str | None) -> Said:
+    """Read a reply of Converse.
+
+    Raises:
+        UnavailableError: may succeed when tried again.
+        ContentFilteredError: a guardrail or the model's own filter kept the answer back.
+        MalformedReplyError: it holds no text.
+    """
+    stop = reply.get("stopReason")
+    if stop in _FILTERED:
+        raise ContentFilteredError(f"Bedrock kept the answer back: {stop}", request_id=request_id)
+    if stop in _BROKEN:
+        raise UnavailableError(f"Bedrock could not read what the model made: {stop}", request_id=request_id)
+    usage = reply.get("usage") or {}
+    return Said(_text(reply, request_id), _input_tokens(usage), usage.get("outputTokens"), stop)
 
 
 def _parameters(evaluation: EvaluationSection) -> dict[str, Any]:

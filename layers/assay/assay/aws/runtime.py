@@ -64,6 +64,11 @@ def pipeline_role_arn() -> str:
     return setting("PIPELINE_ROLE_ARN")
 
 
+def batch_role_arn() -> str:
+    """The role that Bedrock takes in batch inference jobs."""
+    return setting("BATCH_ROLE_ARN")
+
+
 def conclude_machine_arn() -> str:
     """The state machine that concludes evaluations."""
     return setting("CONCLUDE_MACHINE_ARN")

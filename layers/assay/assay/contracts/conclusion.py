@@ -69,9 +69,10 @@ class ReleasedEndpoints(Contract):
     Attributes:
         released: names of the endpoints that were deleted.
         left: why each other endpoint of the config was not.
-        stopped_training_jobs: names of the training jobs that still ran.
+        stopped_training_jobs, stopped_batch_jobs: names of the training and batch inference jobs that still ran.
     """
 
     released: list[str]
     left: dict[str, str]
     stopped_training_jobs: list[str] = Field(default_factory=list)
+    stopped_batch_jobs: list[str] = Field(default_factory=list)

@@ -155,6 +155,10 @@ class EvaluationPaths:
         """Where the step that asks this part of a catalog keeps responses: below those of the model."""
         return f"{self.responses(name)}shard-{number:03d}/"
 
+    def batch_jobs(self, name: str) -> str:
+        """Where batch inference jobs that ask the model find what to ask, and put what it says."""
+        return f"{self.model(name)}/batch/"
+
     def second_answers(self, name: str) -> str:
         return f"{self.model(name)}/second/"
 

@@ -53,6 +53,10 @@ class JudgeSection(Section):
             return
         for path, message in ModelSection.broken_rules({"provider": "endpoint"} | raw):
             yield path, message.replace("a model of the provider", "a judge of the provider")
+        bedrock = raw.get("bedrock_config")
+        if isinstance(bedrock, dict) and bedrock.get("batch_from_records") is not None:
+            message = "a judge is asked one by one: what it does not answer well is put to it again"
+            yield ("bedrock_config", "batch_from_records"), message
         evaluation = raw.get("evaluation_config")
         if isinstance(evaluation, dict) and evaluation.get("prompt_template") is not None:
             yield (

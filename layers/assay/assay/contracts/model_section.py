@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
@@ -61,6 +62,11 @@ _HAS_NO_PLACE: dict[str, tuple[tuple[str, ...], str]] = {
 }
 # Keys of `evaluation_config` that speak of an endpoint's requests and replies.
 _REQUEST_KEYS = ("request_format", "output", "log_probability", "custom_attributes")
+# ARNs of what Bedrock serves, and takes no batch inference job for.
+_NOT_IN_BATCHES = re.compile(
+    r"^arn:[a-z-]+:bedrock:[^:]*:[^:]*:"
+    r"(provisioned-model|imported-model|custom-model-deployment|prompt-router|default-prompt-router)/"
+)
 # What a parameter of another API is called in Bedrock's `inferenceConfig`.
 _CONVERSE_NAMES = {
     "max_tokens": "maxTokens",
@@ -204,7 +210,7 @@ class ModelSection(Section):
         default_factory=HuggingFaceSection, description="Container and weights of a `huggingface` model."
     )
     bedrock_config: BedrockSection = Field(
-        default_factory=BedrockSection, description="Region and guardrail of a `bedrock` model."
+        default_factory=BedrockSection, description="Region, guardrail and batch inference of a `bedrock` model."
     )
     api_config: ApiSection = Field(default_factory=ApiSection, description="Address and key of an `openai` model.")
     plugin_config: PluginSection | None = Field(None, description="The code that reaches a `plugin` model.")
@@ -233,6 +239,10 @@ class ModelSection(Section):
                 continue
             if (name := cls.written(raw, field)) is not None and raw[name] is not None:
                 yield (name,), f"`{name}` has no place with the provider `{provider}`: {why}"
+        unfit = _NOT_IN_BATCHES.match(str(raw.get("model_id"))) if provider == "bedrock" else None
+        if unfit and _has(raw, "bedrock_config", "batch_from_records"):
+            message = f"Bedrock takes no batch inference job for a {unfit[1]}; it is asked one by one"
+            yield ("bedrock_config", "batch_from_records"), message
         evaluation = raw.get("evaluation_config")
         if isinstance(evaluation, dict) and provider in ("bedrock", "openai", "plugin"):
             yield from _of_conversations(provider, evaluation)
@@ -249,6 +259,11 @@ class ModelSection(Section):
     def is_asked(self) -> bool:
         """Whether a model is called at all; else the catalog holds its answers."""
         return self.provider != "responses"
+
+    def asked_by_batch(self, records: int) -> bool:
+        """Whether a batch inference job asks it so many records at a time, and not one request for each."""
+        least = self.bedrock_config.batch_from_records
+        return least is not None and records >= least
 
     @property
     def endpoint_group(self) -> str:

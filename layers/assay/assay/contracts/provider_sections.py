@@ -12,6 +12,8 @@ from assay.contracts.section import Broken, Scalar, Section
 
 S3_URI = r"^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/.+$"
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
+# The fewest records that Bedrock takes in one batch inference job (a quota that AWS does not raise).
+BATCH_LEAST_RECORDS = 100
 
 
 class HuggingFaceSection(Section):
@@ -56,10 +58,23 @@ class BedrockSection(Section):
         None, pattern=r"^([1-9][0-9]{0,7}|DRAFT)$", description="Its version: a number in quotes, or `DRAFT`."
     )
 
+    batch_from_records: Annotated[int, Field(ge=BATCH_LEAST_RECORDS)] | None = Field(
+        None,
+        description="From so many records on (of each part, with `limits.shards`) the model is asked by a batch "
+        "inference job: at half the price, in minutes to hours, without latencies. Never when left out; not every "
+        "model can be asked so.",
+        json_schema_extra={"unit": "records"},
+    )
+
     @classmethod
     def broken_rules(cls, raw: dict[str, Any]) -> Iterator[Broken]:
         if (raw.get("guardrail_identifier") is None) != (raw.get("guardrail_version") is None):
             yield (), "`guardrail_identifier` and `guardrail_version` go together; write both"
+        if raw.get("batch_from_records") is not None and raw.get("guardrail_identifier") is not None:
+            yield (
+                ("batch_from_records",),
+                "no guardrail is applied in a batch inference job; leave one of the two out",
+            )
 
 
 class ApiSection(Section):

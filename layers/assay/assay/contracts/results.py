@@ -36,7 +36,7 @@ class Response(Contract):
         record_id: the record that was asked.
         text: the answer; None when `failure` is set.
         latency_ms: milliseconds that the answering attempt took, without retries and waiting; None without an answer,
-            and for one that came through an asynchronous endpoint's queue.
+            and for one that came through an asynchronous endpoint's queue or of a batch inference job.
         attempts: requests sent for this record; 0 when time or money was over before it was asked.
         prompt: the text put to the model, after the prompt template.
         input_tokens, output_tokens: of the answering attempt, as the model's service counted them; None where it does
@@ -187,6 +187,7 @@ class ModelOutcome(Contract):
         assets: folders with models and data that scored it.
         training: where it was fine-tuned in this evaluation.
         judge: what a judge was asked; None without one.
+        by_batch: whether a batch inference job asked it; such answers have no latency, and a price of their own.
     """
 
     model: str
@@ -207,6 +208,7 @@ class ModelOutcome(Contract):
     assets: list[UsedAsset] = Field(default_factory=list)
     training: Training | None = None
     judge: JudgeUse | None = None
+    by_batch: bool = False
 
 
 class Mean(Contract):

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Literal
 
 from assay.contracts.config import DeploymentSection, ModelSection, SuiteConfig
-from assay.contracts.prices import Prices
+from assay.contracts.prices import BATCH_SHARE, Prices
 from assay.contracts.results import ModelCost, ModelOutcome, RankedModel
 
 
@@ -30,7 +30,7 @@ def model_cost(section: ModelSection, outcome: ModelOutcome, prices: Prices) -> 
 
 
 def _of_tokens(section: ModelSection, outcome: ModelOutcome, prices: Prices) -> ModelCost | None:
-    tokens, price = outcome.tokens, prices.of_tokens(section.name, section.model_id)
+    tokens, price = outcome.tokens, prices.of_tokens(section.name, section.model_id, by_batch=outcome.by_batch)
     if tokens is None or tokens.n < outcome.answered:
         return None
     if price is not None:
@@ -78,6 +78,12 @@ def assumptions(config: SuiteConfig, prices: Prices, models: Sequence[RankedMode
         )
     if "tokens" in bases:
         yield "Tokens are as the service counted them, of the answering requests; retries are not among them."
+    if batched := [item.model for item in models if item.outcome.by_batch]:
+        yield (
+            f"{', '.join(batched)}: asked by batch inference jobs, whose tokens are taken to cost "
+            f"{BATCH_SHARE:.0%} of the price on demand, unless the config has a price of its own; such answers have no "
+            "latency."
+        )
     if any(item.outcome.latency for item in models):
         yield "Latency is that of the answering request, without retries and waits."
     if queued := [item.model for item in models if _came_through_a_queue(config, item)]:

@@ -56,14 +56,15 @@ def allotments(config: SuiteConfig, prediction: Estimate) -> dict[str, float]:
     return found
 
 
-def tariff_of(config: SuiteConfig, model: ModelSection, prices: Prices) -> Tariff | None:
+def tariff_of(config: SuiteConfig, model: ModelSection, prices: Prices, *, by_batch: bool = False) -> Tariff | None:
     """What asking a model costs; None where nothing is known of it.
 
     Args:
         prices: those of the config come first.
+        by_batch: whether batch inference jobs ask it.
     """
     known = prices.overridden(config.pricing)
-    tokens = known.of_tokens(model.name, model.model_id)
+    tokens = known.of_tokens(model.name, model.model_id, by_batch=by_batch)
     hourly = _hourly_usd(model, known)
     if tokens is None and hourly == 0:
         return None

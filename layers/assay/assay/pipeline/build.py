@@ -45,6 +45,7 @@ class StepSettings:
         owner: value of the tag `assay:owner` on whatever the steps create.
         table_name: the table of evaluations, where steps write which evaluations use an endpoint.
         keep_alive_seconds: how long an idle job's instance waits for the next step (a warm pool), at most 3600.
+        batch_role_arn: what Bedrock reads and writes the bucket as in batch inference jobs.
     """
 
     bucket: str
@@ -54,6 +55,7 @@ class StepSettings:
     owner: str
     table_name: str
     keep_alive_seconds: int = 0
+    batch_role_arn: str = ""
 
 
 def build_pipeline(
@@ -88,7 +90,11 @@ def build_pipeline(
             max_runtime_in_seconds=seconds,
             keep_alive_period_in_seconds=settings.keep_alive_seconds,
             retry_policies=_retries(),
-            environment_variables={"EVALUATIONS_TABLE": settings.table_name},
+            environment_variables={
+                "EVALUATIONS_TABLE": settings.table_name,
+                "OWNER": settings.owner,
+                "BATCH_ROLE_ARN": settings.batch_role_arn,
+            },
             tags={"assay:owner": settings.owner, "assay:suite": config.suite},
         )
 

@@ -11,12 +11,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from assay.contracts.catalog import Record
 from assay.contracts.config import ModelSection, SuiteConfig
 from assay.contracts.lanes import LaneLimit
-from assay.contracts.prices import Prices
+from assay.contracts.prices import BATCH_SHARE, Prices
 from assay.contracts.second_answers import asks_per_record
 from assay.inference.prompts import render_prompt
 from assay.pipeline.lanes import Branch, Lane, pack
 from assay.pipeline.plan import PREPROCESS, PlannedEndpoint, PlannedModel, dependencies, plan, plan_given
 from assay.pipeline.prediction import (
+    BATCH_HOURS,
     Assumptions,
     Cost,
     Estimate,
@@ -183,6 +184,9 @@ def _model(
     longest = longest_output(section)
     known = measured.get(section.name)
     share = asked / work.records if work.records else 0.0
+    by_batch = section.asked_by_batch(asked // max(1, len(planned.ask_steps)))
+    latency = (given.latency_seconds, "assumption") if known is None else (known.seconds, known.evaluation_id)
+    latency_seconds, latency_from = (0.0, "batch") if by_batch else latency
     return PredictedModel(
         name=section.name,
         endpoint=endpoint,
@@ -192,8 +196,9 @@ def _model(
         input_tokens=math.ceil(work.characters[section.name] * share * times / given.characters_per_token),
         output_tokens_at_most=asked * times * (given.output_tokens if longest is None else longest),
         output_limit_from="assumption" if longest is None else "config",
-        latency_seconds=given.latency_seconds if known is None else known.seconds,
-        latency_from="assumption" if known is None else known.evaluation_id,
+        latency_seconds=latency_seconds,
+        latency_from=latency_from,
+        by_batch=by_batch,
     )
 
 
@@ -240,6 +245,8 @@ def _steps(
         seconds[endpoint.cleanup_step] = ("cleanup", given.cleanup_seconds)
     for name, model in models.items():
         calls = _call_seconds(model.latency_seconds, model.calls, config.limits.concurrency)
+        if model.by_batch:
+            calls = min(BATCH_HOURS * 3600.0, config.limits.evaluate_seconds)
         scoring = asked * given.scoring_seconds
         seconds[name] = ("evaluate", scoring if model.ask_steps else calls + scoring)
         seconds |= dict.fromkeys(model.ask_steps, ("ask", calls))
@@ -310,7 +317,7 @@ def _costs(
 def _token_costs(config: SuiteConfig, models: Iterable[PredictedModel], prices: Prices) -> Iterable[TokenCost]:
     """Of models that somebody else serves, and of others that the config has a price for."""
     for model in models:
-        price = prices.of_tokens(model.name, config.model(model.name).model_id)
+        price = prices.of_tokens(model.name, config.model(model.name).model_id, by_batch=model.by_batch)
         if model.calls and (model.endpoint is None or model.name in prices.own_tokens):
             yield TokenCost(model.name, model.input_tokens, model.output_tokens_at_most, price)
 
@@ -326,7 +333,12 @@ def _told(
     limits: Iterable[LaneLimit],
 ) -> Iterable[str]:
     models = list(models)
-    called = [model for model in models if model.latency_from != "catalog"]
+    called = [model for model in models if model.latency_from != "catalog" and not model.by_batch]
+    if batched := [model.name for model in models if model.by_batch]:
+        yield (
+            f"batch inference jobs ask {', '.join(batched)}: they may take {BATCH_HOURS} h and mostly end sooner, and "
+            f"tokens cost {BATCH_SHARE:.0%} of the price on demand (a price of the config's own is taken as it is)"
+        )
     yield (
         f"a job starts in {given.job_start_seconds:.0f} s, an endpoint in {given.deploy_seconds:.0f} s "
         f"({given.existing_seconds:g} s where it exists already); "

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from assay.contracts.catalog import Record
     from assay.contracts.judge_section import JudgeSection
+    from assay.inference.budget import Tariff
     from assay.inference.judge import Judge, JudgementStore
     from assay.inference.model import Model
     from assay.inference.runner import AskSummary
@@ -33,7 +34,6 @@ logger = logging.getLogger("assay.steps")
 
 
 def asking_of(
-    paths: EvaluationPaths,
     storage: Any,
     config: SuiteConfig,
     model: ModelSection,
@@ -41,6 +41,9 @@ def asking_of(
     manifest: Manifest,
     prefixes: Iterable[str],
     shards: int = 1,
+    *,
+    paths: EvaluationPaths,
+    by_batch: bool = False,
 ) -> Callable[[Iterable[Record], PartStore], None]:
     """What asks the model about records and keeps the responses, with one of so many parts of its limits.
 
@@ -48,6 +51,7 @@ def asking_of(
 
     Args:
         prefixes: where responses lie that count against the budget.
+        by_batch: ask by batch inference jobs, unless it is about fewer records than a job takes.
 
     Raises:
         NotConnectedError: the model cannot be asked at all.
@@ -66,7 +70,7 @@ def asking_of(
     queue = paths.uri(paths.asynchronous) if queued else None
     asked = connect(model, Connection(limits.concurrency, limits.request_seconds, endpoint, queue))
     template = model.evaluation_config.prompt_template
-    tariff = tariff_of(config, model, bundled_prices())
+    tariff = tariff_of(config, model, bundled_prices(), by_batch=by_batch)
     allotment = manifest.allotments.get(model.name)
     budget = None
     until = time.monotonic() + limits.evaluate_seconds
@@ -74,11 +78,19 @@ def asking_of(
         spent = sum(spent_usd(storage, prefix, tariff) for prefix in prefixes)
         budget = Budget(allotment / shards, tariff, spent)
 
-    def ask(records: Iterable[Record], store: PartStore) -> None:
+    def prompt_of(record: Record) -> str:
+        return render_prompt(template, record)
+
+    def ask(
+        records: Iterable[Record],
+        store: PartStore,
+        prompt_of: Callable[[Record], str] = prompt_of,
+        tariff: Tariff | None = tariff,
+    ) -> None:
         ask_all(
             records,
             model=asked,
-            prompt_of=lambda record: render_prompt(template, record),
+            prompt_of=prompt_of,
             store=store,
             limits=limits,
             tariff=tariff,
@@ -86,7 +98,16 @@ def asking_of(
             until=until,
         )
 
-    return ask
+    if not by_batch:
+        return ask
+    from assay.aws import runtime
+    from assay.aws.bedrock_batch import BedrockJobs
+    from assay.pipeline.batch_asking import BatchAsking
+
+    role, seconds = runtime.batch_role_arn(), limits.evaluate_seconds
+    jobs = BedrockJobs(model, paths, storage, owner=runtime.owner(), role_arn=role, seconds=seconds)
+    on_demand = tariff_of(config, model, bundled_prices())
+    return BatchAsking(jobs, prompt_of, ask, until, tariff, on_demand, budget).ask
 
 
 def ask_and_score(
@@ -105,7 +126,8 @@ def ask_and_score(
 
     try:
         prefixes = (paths.responses(model.name), paths.second_answers(model.name))
-        asking = asking_of(paths, storage, config, model, deployed, manifest, prefixes)
+        by_batch = model.asked_by_batch(prepared["records"] // max(1, len(before)))
+        asking = asking_of(storage, config, model, deployed, manifest, prefixes, paths=paths, by_batch=by_batch)
     except NotConnectedError as error:
         logger.warning("model %s cannot be asked: %s", model.name, error)
         failure = Failure(kind="NotConnected", reason=str(error))
@@ -113,13 +135,21 @@ def ask_and_score(
     walls = [asked["wall_seconds"] for asked in before if asked["wall_seconds"] is not None]
     with Workfiles(storage, paths.catalog) as files:
         started = time.monotonic()
-        asking(files.records(), PartStore(storage, paths.responses(model.name), failures_stand=bool(before)))
+        store = PartStore(storage, paths.responses(model.name), failures_stand=bool(before))
+        asking(left_of(files.records(), store) if before and by_batch else files.records(), store)
         wall_seconds = max(walls, default=0.0) + time.monotonic() - started
 
         def again(records: Iterable[Record], prefix: str) -> None:
             asking(records, PartStore(storage, prefix))
 
-        return _scored(paths, storage, config, model.name, files, deployed, wall_seconds, again)
+        outcome = _scored(paths, storage, config, model.name, files, deployed, wall_seconds, again)
+        return outcome.model_copy(update={"by_batch": by_batch})
+
+
+def left_of(records: Iterable[Record], store: PartStore) -> Iterator[Record]:
+    """Those that have no answer; a job would be given the others, too."""
+    answered = store.answered()
+    return (record for record in records if record.id not in answered)
 
 
 def score_given(paths: EvaluationPaths, storage: Any, config: SuiteConfig, model_name: str) -> ModelOutcome:

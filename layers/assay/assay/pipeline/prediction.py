@@ -9,6 +9,9 @@ from assay.contracts.lanes import LaneLimit
 from assay.contracts.prices import Prices, TokenPrice
 from assay.pipeline.lanes import Lane
 
+# A batch inference job: AWS says how long one may take by default, and not how long one takes.
+BATCH_HOURS = 24
+
 
 @dataclass(frozen=True)
 class Assumptions:
@@ -82,9 +85,10 @@ class PredictedModel:
         input_tokens: of all prompts, by length.
         output_tokens_at_most: when every answer is as long as it may be.
         output_limit_from: where that longest answer is from, `config`, `assumption` or `catalog`.
-        latency_seconds: one call.
-        latency_from: the evaluation id that it was measured in, `assumption` or `catalog`.
+        latency_seconds: one call; 0 where a batch job or nobody is asked.
+        latency_from: the evaluation id that it was measured in, `assumption`, `batch` or `catalog`.
         ask_steps: the steps that ask it before `step` scores it, where the catalog is split.
+        by_batch: whether batch inference jobs ask it.
     """
 
     name: str
@@ -97,6 +101,7 @@ class PredictedModel:
     latency_seconds: float
     latency_from: str
     ask_steps: tuple[str, ...] = ()
+    by_batch: bool = False
 
 
 @dataclass(frozen=True)

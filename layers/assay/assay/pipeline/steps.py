@@ -205,8 +205,9 @@ def ask(
     if deployed is not None and deployed["failure"] is not None:
         return asked
     try:
-        prefix = paths.shard(model_name, shard)
-        asking = asking_of(paths, storage, config, config.model(model_name), deployed, manifest, [prefix], shards)
+        prefix, model = paths.shard(model_name, shard), config.model(model_name)
+        by_batch = model.asked_by_batch(prepared["records"] // shards)
+        asking = asking_of(storage, config, model, deployed, manifest, [prefix], shards, paths=paths, by_batch=by_batch)
     except NotConnectedError as error:  # `evaluate` makes it the model's failure
         logger.warning("model %s cannot be asked: %s", model_name, error)
         return asked

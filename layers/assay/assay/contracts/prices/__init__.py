@@ -14,6 +14,8 @@ from assay.contracts.decision_sections import PricingSection
 from assay.contracts.errors import Fault, RejectedError
 
 BUNDLED = "2026-11.yaml"
+# What batch inference of Bedrock costs, as a share of the price on demand (aws.amazon.com/bedrock/pricing, 2026-11).
+BATCH_SHARE = 0.5
 # What an inference profile puts before the id of its model, as an id or as an ARN; an ARN of a model likewise.
 _PROFILE = re.compile(
     r"^(arn:[a-z-]+:bedrock:[a-z0-9-]*:[0-9]*:(foundation-model|inference-profile)/)?"
@@ -31,6 +33,10 @@ class TokenPrice:
     def usd(self, input_tokens: int, output_tokens: int) -> float:
         """What so many tokens cost."""
         return (self.input_usd * input_tokens + self.output_usd * output_tokens) / 1e6
+
+    def times(self, share: float) -> TokenPrice:
+        """A share of the price."""
+        return TokenPrice(self.input_usd * share, self.output_usd * share)
 
 
 @dataclass(frozen=True)
@@ -56,13 +62,19 @@ class Prices:
         """USD an hour; None for a type whose price is not known."""
         return self.hourly.get(instance_type)
 
-    def of_tokens(self, name: str, model_id: str | None) -> TokenPrice | None:
+    def of_tokens(self, name: str, model_id: str | None, *, by_batch: bool = False) -> TokenPrice | None:
         """Price of the tokens of the model `name` of a config; None where it is not known.
 
         A request through one of Bedrock's inference profiles costs what the model costs.
+
+        Args:
+            by_batch: the price of a batch inference job: half of that on demand. A config's own price is what it says.
         """
-        found = self.own_tokens.get(name) or self.tokens.get(model_id or "")
-        return found if found is not None else self.tokens.get(_PROFILE.sub("", model_id or ""))
+        own = self.own_tokens.get(name)
+        if own is not None:
+            return own
+        found = self.tokens.get(model_id or "") or self.tokens.get(_PROFILE.sub("", model_id or ""))
+        return found.times(BATCH_SHARE) if by_batch and found is not None else found
 
     def overridden(self, pricing: PricingSection | None) -> Prices:
         """These prices with those of a config in their place."""
