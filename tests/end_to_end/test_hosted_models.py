@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import pytest
+import urllib3
 
 from assay.contracts.evaluation import EvaluationPaths
 from assay.contracts.results import Comparison
@@ -16,13 +17,17 @@ SECRET = "assay/local-api"
 HOSTED = ("bedrock-smollm2", "api-smollm2")
 
 
-def evaluate(cloud: Cloud, suite: str, config: str) -> tuple[EvaluationPaths, Comparison]:
-    lines = (PROJECT / "examples/catalogs/general-knowledge.jsonl").read_text().splitlines()[:RECORDS]
+def drop(cloud: Cloud, suite: str, config: str, records: int = RECORDS) -> None:
+    lines = (PROJECT / "examples/catalogs/general-knowledge.jsonl").read_text().splitlines()[:records]
     config = config.replace("name: hosted-models", f"name: {suite}").replace(
         "general-knowledge.jsonl", f"{suite}.jsonl"
     )
     cloud.drop(f"catalogs/{suite}.jsonl", "\n".join(lines))
     cloud.drop(f"configs/{suite}.yaml", config)
+
+
+def evaluate(cloud: Cloud, suite: str, config: str, records: int = RECORDS) -> tuple[EvaluationPaths, Comparison]:
+    drop(cloud, suite, config, records)
     [completed] = cloud.wait(lambda: cloud.events("EvaluationCompleted", suite=suite))
     paths = EvaluationPaths(cloud.bucket, suite, completed["evaluation_id"])
     return paths, Comparison.model_validate_json(cloud.read(paths.comparison))
@@ -96,3 +101,47 @@ def test_without_its_key_one_model_fails_and_the_others_are_evaluated(cloud: Clo
     assert "assay/none cannot be read: ResourceNotFoundException" in failure.reason
     assert outcomes["bedrock-smollm2"].answered == outcomes["nearest-neighbour"].answered == RECORDS
     assert comparison.winner in {"bedrock-smollm2", "nearest-neighbour"}
+
+
+BATCH = """\
+pipeline: {name: hosted-models}
+dataset: {input_data_location: general-knowledge.jsonl, model_input_key: question, target_output_key: answer}
+models:
+  - name: batch
+    provider: bedrock
+    model_id: eu.local.nearest-neighbour-minilm-v1:0
+    bedrock_config: {batch_from_records: 100}
+algorithms: [FactualKnowledge]
+"""
+
+
+def jobs(cloud: Cloud, evaluation_id: str) -> list[dict[str, Any]]:
+    found = cloud.stack.client("bedrock").list_model_invocation_jobs(nameContains=evaluation_id)
+    return list(found["invocationJobSummaries"])
+
+
+def test_a_large_catalog_is_asked_by_one_batch_job_that_answers_without_latencies(cloud: Cloud) -> None:
+    paths, comparison = evaluate(cloud, "by-batch", BATCH, records=100)
+    [model] = comparison.models
+    assert (model.outcome.answered, model.outcome.by_batch, model.outcome.latency) == (100, True, None)
+    found = responses(cloud, paths, "batch")
+    assert len({response["record_id"] for response in found}) == 100
+    assert {response["latency_ms"] for response in found} == {None}
+    assert all(response["text"] and response["input_tokens"] > 0 for response in found)
+    [job] = jobs(cloud, paths.evaluation_id)
+    assert (job["status"], job["successRecordCount"], job["modelInvocationType"]) == ("Completed", 100, "Converse")
+    assert job["roleArn"].startswith("arn:aws:iam::")
+
+
+def test_an_evaluation_that_is_stopped_stops_its_batch_job(cloud: Cloud) -> None:
+    fault = [{"kind": "answer", "api": "bedrock-batch", "code": "Hanging"}]
+    urllib3.request("POST", f"{cloud.stack.settings.endpoint_url}/_local/faults", json=fault)
+    drop(cloud, "batch-stopped", BATCH, records=100)
+    [started] = cloud.wait(lambda: cloud.events("EvaluationStarted", suite="batch-stopped"))
+    identifier = started["evaluation_id"]
+    cloud.wait(lambda: [job for job in jobs(cloud, identifier) if job["status"] == "InProgress"])
+    [execution] = cloud.executions("batch-stopped")
+    cloud.stack.client("sagemaker").stop_pipeline_execution(PipelineExecutionArn=execution["PipelineExecutionArn"])
+    cloud.wait(lambda: cloud.events("EvaluationFailed", suite="batch-stopped"))
+    [job] = cloud.wait(lambda: [job for job in jobs(cloud, identifier) if job["status"] == "Stopped"])
+    assert job["processedRecordCount"] == 50
