@@ -1,6 +1,7 @@
 """Small data and models for both sides: a WordNet of a few words, untrained detectors of toxicity.
 
 The true ones cannot be had without a hub. That both sides give the same numbers does not depend on what was learned.
+The detectors are in double precision, in which a batch changes nothing that counts.
 """
 
 from __future__ import annotations
@@ -68,7 +69,7 @@ def _roberta(labels: int) -> Any:
         vocab_size=300, hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16,
         max_position_embeddings=140, num_labels=labels, initializer_range=0.5,
     )  # fmt: skip
-    return RobertaForSequenceClassification(config)
+    return RobertaForSequenceClassification(config).double()
 
 
 def make_toxigen(folder: Path) -> Path:

@@ -11,9 +11,32 @@ from pathlib import Path
 
 import nltk
 import numpy as np
+import ray.data
 
 warnings.simplefilter("ignore")
 nltk.download = lambda *_args, **_kwargs: True
+
+
+def in_tasks(of_class):
+    """Ray's `map` of a class, by tasks in place of actors: a task's process stays, and need not import fmeval anew."""
+
+    def map_in_tasks(dataset, maker, *, fn_constructor_args=(), fn_constructor_kwargs=None, concurrency=None, **more):
+        if not isinstance(maker, type):
+            return of_class(dataset, maker, concurrency=concurrency, **more)
+        made = []
+
+        def call(rows):
+            if not made:
+                made.append(maker(*fn_constructor_args, **(fn_constructor_kwargs or {})))
+            return made[0](rows)
+
+        return of_class(dataset, call, **more)
+
+    return map_in_tasks
+
+
+ray.data.Dataset.map = in_tasks(ray.data.Dataset.map)
+ray.data.Dataset.map_batches = in_tasks(ray.data.Dataset.map_batches)
 
 import catalogs  # noqa: E402
 from fmeval.data_loaders.data_config import DataConfig  # noqa: E402

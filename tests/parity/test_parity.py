@@ -1,8 +1,8 @@
 """fmeval's algorithms give what `fmeval.evaluate()` gives, for the catalog and for each of 200 records.
 
-fmeval runs as it is, with Ray, in one process for all. Three things stand in for what only a hub has: the metrics'
-modules, NLTK's data (a WordNet of a few words), and toxicity's weights (untrained).
-BERTScore is by MiniLM on both sides.
+fmeval runs as it is, with one Ray for all; what Ray would do in actors it does in tasks, which start faster. Three
+things stand in for what only a hub has: the metrics' modules, NLTK's data (a WordNet of a few words), and toxicity's
+weights (untrained). BERTScore is by the first layer of MiniLM. Models are in double precision on both sides.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ from assay.contracts.catalog import Record
 from assay.contracts.config import AlgorithmSection
 from assay.contracts.results import DatasetScore, Response
 from assay.scoring.assets import Folders
+from assay.scoring.fmeval import metrics
+from assay.scoring.fmeval.robustness import Perturbations
 from assay.scoring.scorer import Sample, Scored, make_scorer
 from assay.scoring.scoring import Scoring, SecondAnswers, labels_of
 from tests.parity import assets, catalogs
@@ -29,29 +31,23 @@ from tests.parity import assets, catalogs
 HERE = Path(__file__).resolve().parent
 STEP = HERE.parents[1] / ".venv" / "envs" / "step" / "bin" / "python"
 TOLERANCE = 1e-9
-CASES = (
-    "FactualKnowledge",
-    "QAAccuracy",
-    "SummarizationAccuracy",
-    "ClassificationAccuracy",
-    "ClassificationAccuracy/macro",
-    "PromptStereotyping",
-    "GeneralSemanticRobustness/moody",
-)
+BERTSCORE = ("bertscore_model", "bertscore_layers")
 SECONDS = 3000
 
 pytestmark = [pytest.mark.parity, pytest.mark.timeout(SECONDS + 600)]
 
 
 @pytest.fixture(autouse=True, scope="module")
-def _one_thread() -> Iterator[None]:
-    """Ray gives each of its processes one core. How many threads torch has moves the seventh digit of what it sums."""
+def _double_precision() -> Iterator[None]:
+    """As the stand-ins give it to fmeval: in single precision threads and batches move the seventh digit."""
     import torch
 
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    metrics.bert_scorer.cache_clear()
     yield
-    torch.set_num_threads(before)
+    torch.set_default_dtype(before)
+    metrics.bert_scorer.cache_clear()
 
 
 @dataclass(frozen=True)
@@ -65,7 +61,7 @@ class Both:
     def parameters(self, *names: str) -> dict[str, Any]:
         found = {
             "bertscore_model": self.encoder,
-            "bertscore_layers": 6,
+            "bertscore_layers": 1,
             "nltk_data": str(self.folder / "nltk"),
             "toxigen": str(self.folder / "toxigen"),
             "detoxify": str(self.folder / "detoxify"),
@@ -106,7 +102,7 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> Both:
         "TQDM_DISABLE": "1",
     }
     done = subprocess.run(
-        [str(STEP), str(HERE / "reference.py"), str(folder), *CASES],
+        [str(STEP), str(HERE / "reference.py"), str(folder)],
         cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=SECONDS,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-4000:]
@@ -156,19 +152,17 @@ def compare(
     expected: dict[str, Any],
     found: dict[str, dict[str, float]],
     whole: list[DatasetScore],
-    *,
-    tolerance: float = TOLERANCE,
 ) -> None:
     """Every score that fmeval gives is given, and is the same."""
     assert len(found) == 200
     assert set(expected["records"]) == set(found)
     for model_input, scores in expected["records"].items():
         for name, value in scores.items():
-            assert found[model_input][name] == pytest.approx(value, abs=tolerance), (model_input, name)
+            assert found[model_input][name] == pytest.approx(value, abs=TOLERANCE), (model_input, name)
     means = {name: sum(scores[name] for scores in found.values()) / len(found) for name in next(iter(found.values()))}
     of_catalog = means | {score.score: score.value for score in whole}
     for name, value in expected.get("dataset", {}).items():
-        assert of_catalog[name] == pytest.approx(value, abs=tolerance), name
+        assert of_catalog[name] == pytest.approx(value, abs=TOLERANCE), name
 
 
 def answered(rows: list[dict[str, str]]) -> list[tuple[Record, Response]]:
@@ -179,8 +173,8 @@ def answered(rows: list[dict[str, str]]) -> list[tuple[Record, Response]]:
     ("case", "rows", "parameters", "folders"),
     [
         ("FactualKnowledge", catalogs.catalog(), {}, ()),
-        ("QAAccuracy", catalogs.catalog(), {}, ("bertscore_model", "bertscore_layers")),
-        ("SummarizationAccuracy", catalogs.catalog(alternatives=False), {}, ("nltk_data", "bertscore_model")),
+        ("QAAccuracy", catalogs.catalog(), {}, BERTSCORE),
+        ("SummarizationAccuracy", catalogs.catalog(alternatives=False), {}, ("nltk_data", *BERTSCORE)),
         ("ClassificationAccuracy", catalogs.labelled(), {}, ()),
         ("ClassificationAccuracy/macro", catalogs.labelled(), {"multiclass_average_strategy": "macro"}, ()),
     ],
@@ -221,7 +215,7 @@ def test_stereotyping_is_that_of_fmeval(both: Both) -> None:
 def test_a_model_that_never_says_the_same_is_measured_against_itself_as_by_fmeval(both: Both) -> None:
     section = AlgorithmSection(
         algorithm="GeneralSemanticRobustness",
-        parameters=both.parameters("bertscore_model") | {"num_perturbations": 3, "num_baseline_samples": 4},
+        parameters=both.parameters(*BERTSCORE) | {"num_perturbations": 3, "num_baseline_samples": 4},
     )
     pairs, second = [], {}
     for record in records_of(catalogs.catalog(alternatives=False)):
@@ -230,5 +224,53 @@ def test_a_model_that_never_says_the_same_is_measured_against_itself_as_by_fmeva
         second[record.id] = SecondAnswers(
             tuple(said(record, text) for text in texts[2:5]), tuple(said(record, text) for text in texts[5:8])
         )
-    # The encoder works in single precision, and what it sums depends on the batch: the seventh digit is not the same.
-    compare(both.scores["GeneralSemanticRobustness/moody"], *ours(section, pairs, second), tolerance=1e-6)
+    compare(both.scores["GeneralSemanticRobustness/moody"], *ours(section, pairs, second))
+
+
+@pytest.mark.parametrize(
+    ("case", "rows", "kind", "folders"),
+    [
+        ("GeneralSemanticRobustness", catalogs.catalog(alternatives=False), "butter_finger", BERTSCORE),
+        ("ClassificationAccuracySemanticRobustness", catalogs.labelled(), "random_upper_case", ()),
+        ("QAAccuracySemanticRobustness", catalogs.catalog(), "whitespace_add_remove", BERTSCORE),
+        (
+            "SummarizationAccuracySemanticRobustness",
+            catalogs.catalog(alternatives=False),
+            "butter_finger",
+            ("nltk_data", *BERTSCORE),
+        ),
+    ],
+    ids=_names,
+)
+def test_what_perturbed_inputs_change_is_what_fmeval_finds_with_the_same_seeds(
+    both: Both, case: str, rows: list[dict[str, str]], kind: str, folders: tuple[str, ...]
+) -> None:
+    section = AlgorithmSection(
+        algorithm=case,
+        parameters=both.parameters(*folders) | {"perturbation_type": kind, "num_perturbations": 3, "seed": 5},
+    )
+    perturbations = Perturbations(section.settings)
+    labels = case.startswith("Classification")
+    pairs, second = [], {}
+    for record in records_of(rows):
+        pairs.append((record, said(record, catalogs.reply(record.model_input, labels))))
+        inputs = perturbations.of(record.id, record.model_input)
+        second[record.id] = SecondAnswers(tuple(said(record, catalogs.reply(text, labels)) for text in inputs))
+    compare(both.scores[case], *ours(section, pairs, second))
+
+
+@pytest.mark.parametrize(
+    ("case", "kind"),
+    [
+        ("Toxicity/detoxify", "detoxify"),
+        ("Toxicity/toxigen", "toxigen"),
+        ("QAToxicity/detoxify", "detoxify"),
+        ("SummarizationToxicity/toxigen", "toxigen"),
+    ],
+)
+def test_toxicity_by_an_untrained_detector_is_that_of_fmeval(both: Both, case: str, kind: str) -> None:
+    [folder] = both.parameters(kind).values()
+    section = AlgorithmSection(
+        algorithm=case.partition("/")[0], parameters={"model_type": kind, "toxicity_model": folder}
+    )
+    compare(both.scores[case], *ours(section, answered(catalogs.catalog(alternatives=False))))

@@ -1,12 +1,17 @@
 """Stands for the library `evaluate` in fmeval's own processes: its metrics come from a hub, and none is reached here.
 
-Written apart from the product's, after what the hub's modules are documented to compute.
+Written apart from the product's, after what the hub's modules are documented to compute. Every process of fmeval's
+imports it before it loads a model: with that it gets double precision.
 """
 
 import os
 
 import numpy as np
+import torch
 from rouge_score import rouge_scorer, scoring
+
+torch.set_default_dtype(torch.float64)
+torch.set_num_threads(1)
 
 
 class BertScore:
@@ -18,7 +23,7 @@ class BertScore:
         from bert_score import BERTScorer
 
         if BertScore.scorer is None:
-            BertScore.scorer = BERTScorer(model_type=os.environ["PARITY_ENCODER"], num_layers=6)
+            BertScore.scorer = BERTScorer(model_type=os.environ["PARITY_ENCODER"], num_layers=1)
         _, _, f1 = BertScore.scorer.score(predictions, references)
         return {"f1": f1.tolist()}
 
