@@ -143,12 +143,13 @@ def asked_again(algorithm_class, config_class, kind, path, *, says_labels=False)
 def moody(rows):
     """GeneralSemanticRobustness of a model that never says the same: fmeval's own function for one sample."""
     found = {}
+    config = robust.GeneralSemanticRobustnessConfig(num_perturbations=3, num_baseline_samples=4)
+    algorithm = robust.GeneralSemanticRobustness(config)
     for row in rows:
         said = catalogs.replies(row["model_input"], 10)
         # Its own check asks a second time; then come three perturbed inputs, and three repetitions of four in all.
         model = Moody([said[0], said[1] + " again", *said[2:5], *said[5:8]])
-        config = robust.GeneralSemanticRobustnessConfig(num_perturbations=3, num_baseline_samples=4)
-        scores = robust.GeneralSemanticRobustness(config).evaluate_sample(row["model_input"], model, "$model_input")
+        scores = algorithm.evaluate_sample(row["model_input"], model, "$model_input")
         found[row["model_input"]] = {score.name: float(score.value) for score in scores}
     return {"records": found}
 
