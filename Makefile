@@ -32,7 +32,8 @@ demo: setup build ## run the main job on the local cloud: drop a config, see mod
 	@$(BIN)/assay demo
 
 test: setup build ## every test, end to end included, with the network cut off
-	$(BIN)/python tools/offline.py $(BIN)/pytest
+	$(BIN)/python tools/offline.py $(BIN)/pytest --numprocesses 2 tests/unit
+	$(BIN)/python tools/offline.py $(BIN)/pytest tests/end_to_end tests/fuzz tests/local tests/parity
 
 test-fast: setup ## only the tests that need no local cloud
 	$(BIN)/pytest tests/unit

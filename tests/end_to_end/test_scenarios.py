@@ -215,7 +215,7 @@ def test_a_pipeline_may_have_a_registered_model_or_weights_of_its_own_evaluated(
         )
         paths = EvaluationPaths(cloud.bucket, "asked-for", completed["evaluation_id"])
         outcome = ModelOutcome.model_validate_json(cloud.read(paths.outcome("candidate")))
-        assert (outcome.status, outcome.answered, outcome.failed) == ("evaluated", 4, 0)
+        assert (outcome.status, outcome.answered, outcome.failed) == ("evaluated", 4, 0), (name, outcome.failure)
         [model] = load_config(cloud.read(paths.config), paths.config).models
         outcomes[name] = model
     winner = first.config.model(str(first.comparison.winner))

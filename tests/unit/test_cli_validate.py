@@ -153,7 +153,7 @@ def test_a_packed_catalog_is_read(folder: Path) -> None:
     assert run("more.jsonl.gz", "--config", "configs/capitals.yaml").exit_code == 0
 
 
-@pytest.mark.parametrize("body", [b"no gzip at all", gzip.compress(CATALOG.encode())[:-9]])
+@pytest.mark.parametrize("body", [b"no gzip at all", gzip.compress(CATALOG.encode())[:-9]], ids=["text", "cut off"])
 def test_a_file_that_only_says_that_it_is_packed_is_a_fault(folder: Path, body: bytes) -> None:
     (folder / "more.jsonl.gz").write_bytes(body)
     result = run("more.jsonl.gz", "--config", "configs/capitals.yaml")
