@@ -98,17 +98,6 @@ class Bench:
             self.forget_events()
             self.deliver(event)
 
-    def request(self, **detail: Any) -> None:
-        """What another pipeline does."""
-        entry = {
-            "Source": "com.example.training",
-            "DetailType": "EvaluationRequested",
-            "Detail": json.dumps({"schema_version": "1", **detail}),
-            "EventBusName": self.cloud.stack.outputs["EventBusName"],
-        }
-        [put] = self.cloud.stack.client("events").put_events(Entries=[entry])["Entries"]
-        assert "EventId" in put, put
-
     def started(self, count: int = 1, **wanted: Any) -> list[dict[str, Any]]:
         """The EvaluationStarted of so many evaluations, and of no more."""
         found = self.cloud.wait(lambda: self.cloud.events("EvaluationStarted", **wanted)[count - 1 :] and True)
@@ -346,7 +335,7 @@ def test_a_suite_is_evaluated_on_request_and_its_correlation_id_comes_back_in_ev
     bench.started(suite="asked")
     bench.stop("asked")
     for _ in range(2):
-        bench.request(suite="asked", request_id="asked-1", correlation_id="build 17")
+        bench.cloud.request(suite="asked", request_id="asked-1", correlation_id="build 17")
     [started] = bench.started(suite="asked", correlation_id="build 17")
     manifest = bench.manifest(started)
     assert manifest.requested_by["source"] == "com.example.training"
@@ -363,7 +352,7 @@ def test_a_suite_is_evaluated_on_request_and_its_correlation_id_comes_back_in_ev
 def test_a_request_may_carry_its_config_and_hears_of_its_failure_too(bench: Bench) -> None:
     bench.cloud.drop("catalogs/carried.jsonl", CATALOG)
     carried = yaml.safe_load(config("carried"))
-    bench.request(config=carried, correlation_id="build 18")
+    bench.cloud.request(config=carried, correlation_id="build 18")
     [started] = bench.started(suite="carried")
     paths = EvaluationPaths(bench.cloud.bucket, "carried", started["evaluation_id"])
     assert started["data"]["config_uri"] == f"s3://{bench.cloud.bucket}/{paths.config}"
@@ -395,7 +384,7 @@ def test_a_request_may_have_a_model_of_its_own_evaluated_in_the_place_of_one(ben
     version = bench.cloud.wait(lambda: bench.described("swapped"))
     with bench.events_held_back():
         bench.cloud.drop("catalogs/swapped.jsonl", CATALOG)
-    bench.request(suite="swapped", model={"name": "house", "endpoint_name": endpoint}, correlation_id="build 19")
+    bench.cloud.request(suite="swapped", model={"name": "house", "endpoint_name": endpoint}, correlation_id="build 19")
     [started] = bench.started(suite="swapped")
     manifest = bench.manifest(started)
     assert manifest.config.version_id == version
@@ -410,7 +399,7 @@ def test_a_request_may_have_a_model_of_its_own_evaluated_in_the_place_of_one(ben
 
 
 def test_a_request_that_cannot_be_met_is_answered_with_its_correlation_id(bench: Bench) -> None:
-    bench.request(suite="nobody-s", request_id="refused-1", correlation_id="build 20")
+    bench.cloud.request(suite="nobody-s", request_id="refused-1", correlation_id="build 20")
     told = bench.refused("requests/refused-1.json")
     assert told["correlation_id"] == "build 20"
     assert [fault["key"] for fault in told["data"]["faults"]] == ["suite"]

@@ -186,41 +186,21 @@ algorithms: [FactualKnowledge]
 """
 
 
-def test_a_pipeline_may_have_a_registered_model_or_weights_of_its_own_evaluated(
+def test_a_pipeline_may_have_a_registered_model_evaluated_in_the_place_of_one(
     cloud: Cloud, finished: Mapping[str, Finished]
 ) -> None:
-    cloud.drop("catalogs/asked-for.jsonl", first_lines(PROJECT / "examples/catalogs/geography.jsonl", 4))
-    first, tuned = finished[SCENARIOS[0]], finished[SCENARIOS[1]]
+    first = finished[SCENARIOS[0]]
     [won] = cloud.events("EvaluationCompleted", suite=first.config.suite)
-    overrides = {
-        "package": {"model_package_arn": won["data"]["model_package_arn"]},
-        "weights": {"model_data": tuned.training(CHATS).artefact_uri},
-    }
-    for name, override in overrides.items():
-        detail = {
-            "schema_version": "1",
-            "request_id": name,
-            "config": CARRIED,
-            "model": {"name": "candidate", **override},
-            "correlation_id": f"build {name}",
-        }
-        entry = {"Source": "com.example.training", "DetailType": "EvaluationRequested", "Detail": json.dumps(detail)}
-        bus = cloud.stack.outputs["EventBusName"]
-        [put] = cloud.stack.client("events").put_events(Entries=[{**entry, "EventBusName": bus}])["Entries"]
-        assert "EventId" in put
-    outcomes = {}
-    for name in overrides:
-        [completed] = cloud.wait(
-            functools.partial(cloud.events, "EvaluationCompleted", correlation_id=f"build {name}"), 300
-        )
-        paths = EvaluationPaths(cloud.bucket, "asked-for", completed["evaluation_id"])
-        outcome = ModelOutcome.model_validate_json(cloud.read(paths.outcome("candidate")))
-        assert (outcome.status, outcome.answered, outcome.failed) == ("evaluated", 4, 0), (name, outcome.failure)
-        [model] = load_config(cloud.read(paths.config), paths.config).models
-        outcomes[name] = model
+    cloud.drop("catalogs/asked-for.jsonl", first_lines(PROJECT / "examples/catalogs/geography.jsonl", 4))
+    override = {"name": "candidate", "model_package_arn": won["data"]["model_package_arn"]}
+    cloud.request(config=CARRIED, model=override, correlation_id="build 21")
+    [completed] = cloud.wait(functools.partial(cloud.events, "EvaluationCompleted", correlation_id="build 21"))
+    paths = EvaluationPaths(cloud.bucket, "asked-for", completed["evaluation_id"])
+    outcome = ModelOutcome.model_validate_json(cloud.read(paths.outcome("candidate")))
+    assert (outcome.status, outcome.answered, outcome.failed) == ("evaluated", 4, 0), outcome.failure
+    [model] = load_config(cloud.read(paths.config), paths.config).models
     winner = first.config.model(str(first.comparison.winner))
-    assert (outcomes["package"].provider, outcomes["package"].model_id) == ("jumpstart", winner.model_id)
-    assert outcomes["weights"].huggingface_config.model_data == overrides["weights"]["model_data"]
+    assert (model.provider, model.model_id) == ("jumpstart", winner.model_id)
 
 
 def test_nothing_is_left_running(cloud: Cloud, finished: Mapping[str, Finished]) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from assay.contracts.config import load_config
 from assay.contracts.evaluation import EvaluationPaths
 from assay.contracts.results import Comparison, ModelOutcome
 from local.adapters.sagemaker_jumpstart import MODEL_VARIABLE
@@ -147,6 +148,36 @@ def test_requests_and_answers_of_the_queue_lie_below_the_evaluation(
     for kind in ("requests", "answers"):
         assert sum(key.startswith(f"{finished[0].asynchronous}/{kind}/") for key in lying) == RECORDS
     assert len(lying) == 2 * RECORDS
+
+
+REQUESTED = f"""\
+pipeline: {{name: asked-for-weights}}
+dataset: {{input_data_location: {SUITE}.jsonl}}
+models:
+  - name: candidate
+    provider: huggingface
+    model_id: HuggingFaceTB/SmolLM2-135M-Instruct
+    deployment_config: {{instance_type: ml.g5.xlarge}}
+    evaluation_config:
+      request_format: chat_completions
+      inference_parameters: {{max_tokens: 4, temperature: 0}}
+algorithms: [FactualKnowledge]
+"""
+
+
+def test_a_pipeline_may_have_weights_of_its_own_evaluated_in_the_place_of_a_model(
+    cloud: Cloud, finished: tuple[EvaluationPaths, Comparison]
+) -> None:
+    weights = f"s3://{cloud.bucket}/models/tiny/"
+    override = {"name": "candidate", "model_data": weights}
+    cloud.request(config=REQUESTED, model=override, correlation_id="build 22")
+    [completed] = cloud.wait(lambda: cloud.events("EvaluationCompleted", correlation_id="build 22"))
+    paths = EvaluationPaths(cloud.bucket, "asked-for-weights", completed["evaluation_id"])
+    outcome = ModelOutcome.model_validate_json(cloud.read(paths.outcome("candidate")))
+    assert (outcome.status, outcome.answered, outcome.failed) == ("evaluated", RECORDS, 0), outcome.failure
+    [model] = load_config(cloud.read(paths.config), paths.config).models
+    assert (model.provider, model.huggingface_config.model_data) == ("huggingface", weights)
+    assert outcome.endpoint_name not in cloud.endpoints()
 
 
 def test_what_was_deployed_is_gone_and_what_was_there_stays(
