@@ -13,8 +13,8 @@ PIP := -m pip install --quiet --disable-pip-version-check
 # Another index or a wheel folder for torch, where the default one would bring a CUDA build.
 TORCH_ARGS ?=
 SEEDS ?= 0-199
-# Each file in one process, since its fixtures are costly. What goes through the local cloud has processes of its own.
-ON_BOTH_CORES := --numprocesses 2 --dist loadfile
+# Each file in one process, since its fixtures are costly, and in order: what takes the longest comes first.
+ON_BOTH_CORES := --numprocesses 2 --dist loadfile --no-loadscope-reorder
 export SAM_CLI_TELEMETRY := 0
 export PIP_ROOT_USER_ACTION := ignore
 
@@ -34,8 +34,8 @@ demo: setup build ## run the main job on the local cloud: drop a config, see mod
 	@$(BIN)/assay demo
 
 test: setup build ## every test, end to end included, with the network cut off
-	$(BIN)/python tools/offline.py $(BIN)/pytest $(ON_BOTH_CORES) tests/parity tests/unit
-	$(BIN)/python tools/offline.py $(BIN)/pytest tests/end_to_end tests/fuzz tests/local
+	$(BIN)/python tools/offline.py $(BIN)/pytest $(ON_BOTH_CORES) tests/parity tests/local tests/unit tests/fuzz
+	$(BIN)/python tools/offline.py $(BIN)/pytest tests/end_to_end
 
 test-fast: setup ## only the tests that need no local cloud
 	$(BIN)/pytest $(ON_BOTH_CORES) tests/unit
