@@ -14,7 +14,7 @@ from pydantic_core import PydanticCustomError
 
 from assay.contracts.algorithms import ALGORITHMS, PLUGIN_NAME, Algorithm, known_algorithms
 from assay.contracts.results import Criterion
-from assay.contracts.section import Broken, EndpointName, InstanceType, ModelName, Section
+from assay.contracts.section import Broken, Email, EndpointName, InstanceType, ModelName, Section
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Occasion = Literal["completed", "approval", "failed", "rejected"]
@@ -333,7 +333,7 @@ class PricingSection(Section):
 class NotifySection(Section):
     """Who hears of this suite, besides those who subscribed to the stack's topic."""
 
-    emails: list[Annotated[str, Field(pattern=r"^[^@\s]+@[^@\s]+$")]] = Field(
+    emails: list[Email] = Field(
         min_length=1,
         max_length=50,
         description="Addresses that get the suite's mails; SNS asks each of them once whether it wants to.",

@@ -23,6 +23,7 @@ Broken = tuple[tuple[str | int, ...], str]
 SUITE_NAME = r"^[A-Za-z0-9](-*[A-Za-z0-9]){0,47}$"
 MODEL_NAME = r"^[A-Za-z0-9]([._-]*[A-Za-z0-9]){0,47}$"
 RESOURCE_NAME = r"^[A-Za-z0-9](-*[A-Za-z0-9]){0,62}$"
+EMAIL = r"^[^@\s]+@[^@\s]+$"
 INSTANCE_TYPE = r"^ml\.[a-z0-9-]+\.[a-z0-9]+$"
 
 # A pattern in the words that a fault uses.
@@ -30,11 +31,13 @@ IN_WORDS = {
     SUITE_NAME: "1 to 48 letters, digits and hyphens, a letter or digit first and last",
     MODEL_NAME: "1 to 48 letters, digits, dots, underscores and hyphens, a letter or digit first and last",
     RESOURCE_NAME: "1 to 63 letters, digits and hyphens, a letter or digit first and last",
+    EMAIL: "an address such as team@example.org",
     INSTANCE_TYPE: "a SageMaker instance type such as ml.g5.2xlarge",
 }
 
 SuiteName = Annotated[str, Field(pattern=SUITE_NAME)]
 ModelName = Annotated[str, Field(pattern=MODEL_NAME)]
+Email = Annotated[str, Field(pattern=EMAIL)]
 EndpointName = Annotated[str, Field(pattern=RESOURCE_NAME)]
 InstanceType = Annotated[str, Field(pattern=INSTANCE_TYPE)]
 
