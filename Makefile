@@ -21,7 +21,7 @@ export PIP_ROOT_USER_ACTION := ignore
 SOURCES := $(shell find functions layers statemachine -type f -not -name '*.pyc' 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test test-fast chaos fuzz bench check format docs lock down clean
+.PHONY: help setup build demo test test-fast parity chaos fuzz bench check format docs lock down clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -39,6 +39,9 @@ test: setup build ## every test, end to end included, with the network cut off
 
 test-fast: setup ## only the tests that need no local cloud
 	$(BIN)/pytest $(ON_BOTH_CORES) tests/unit
+
+parity: setup ## hold every algorithm of fmeval against fmeval.evaluate(), with Ray and all (five minutes)
+	ASSAY_PARITY=all $(BIN)/pytest tests/parity
 
 chaos: setup build ## 200 evaluations with a fault at a random point each; SEEDS=first-last for some of them
 	$(BIN)/python -m tests.end_to_end.chaos --seeds $(SEEDS)

@@ -27,6 +27,7 @@ from assay.scoring.fmeval.robustness import Perturbations
 from assay.scoring.scorer import Sample, Scored, make_scorer
 from assay.scoring.scoring import Scoring, SecondAnswers, labels_of
 from tests.parity import assets, catalogs
+from tests.parity.conftest import wanted
 
 HERE = Path(__file__).resolve().parent
 STEP = HERE.parents[1] / ".venv" / "envs" / "step" / "bin" / "python"
@@ -102,7 +103,7 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> Both:
         "TQDM_DISABLE": "1",
     }
     done = subprocess.run(
-        [str(STEP), str(HERE / "reference.py"), str(folder)],
+        [str(STEP), str(HERE / "reference.py"), str(folder), *wanted()],
         cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=SECONDS,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-4000:]
