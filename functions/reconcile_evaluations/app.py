@@ -12,13 +12,13 @@ from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from assay.aws import runtime
-from assay.aws.conclusions import Conclusions
 from assay.aws.endpoint_users import EndpointUsers
 from assay.aws.evaluation_files import EvaluationFiles
 from assay.aws.evaluations import Evaluations
 from assay.aws.executions import PipelineExecutions
+from assay.aws.machines import ApprovalAnnouncements, Conclusions
+from assay.aws.model_packages import ModelPackages
 from assay.aws.owned import OwnedResources
-from assay.aws.registered import ApprovalAnnouncements, RegisteredPackages
 from assay.contracts.config import SuiteConfig
 from assay.contracts.errors import TransientError
 from assay.contracts.evaluation import EvaluationPaths
@@ -56,7 +56,7 @@ def reconciler() -> Reconciler:
         log=Evaluations(runtime.evaluations_table()),
         executions=PipelineExecutions(runtime.pipeline_prefix()),
         conclusions=Conclusions(runtime.conclude_machine_arn()),
-        packages=RegisteredPackages(),
+        packages=ModelPackages(),
         announcements=ApprovalAnnouncements(runtime.announce_machine_arn()),
         resources=OwnedResources(runtime.owner()),
         users=EndpointUsers(runtime.evaluations_table()),

@@ -12,8 +12,7 @@ import pytest
 from assay.contracts.config import SuiteConfig
 from assay.contracts.errors import TransientError
 from assay.contracts.reconciliation import (
-    DeadAnnouncement,
-    DeadConclusion,
+    DeadExecution,
     EvaluationState,
     Owned,
     PackageStatus,
@@ -90,7 +89,7 @@ class Registry:
 
     packages: dict[str, PackageStatus] = field(default_factory=dict)
     told: list[tuple[str, str, PackageStatus]] = field(default_factory=list)
-    died: list[DeadAnnouncement] = field(default_factory=list)
+    died: list[DeadExecution] = field(default_factory=list)
     redriven: list[str] = field(default_factory=list)
     refuses: set[str] = field(default_factory=set)
 
@@ -109,7 +108,7 @@ class Registry:
         self.told.append(item)
         return True
 
-    def dead(self) -> Iterable[DeadAnnouncement]:
+    def dead(self) -> Iterable[DeadExecution]:
         return list(self.died)
 
     def redrive(self, arn: str) -> None:
@@ -126,7 +125,7 @@ class World:
     running: dict[str, str] = field(default_factory=dict)
     stopped: list[str] = field(default_factory=list)
     concluded: list[tuple[str, str, str]] = field(default_factory=list)
-    died: list[DeadConclusion] = field(default_factory=list)
+    died: list[DeadExecution] = field(default_factory=list)
     redriven: list[str] = field(default_factory=list)
     things: list[Owned] = field(default_factory=list)
     created: datetime = NOW
@@ -170,7 +169,7 @@ class World:
         self.concluded.append((evaluation_id, execution_arn, status))
         return True
 
-    def dead(self) -> Iterable[DeadConclusion]:
+    def dead(self) -> Iterable[DeadExecution]:
         return list(self.died)
 
     def redrive(self, arn: str) -> None:
@@ -301,7 +300,7 @@ def test_one_pipeline_that_cannot_be_looked_at_keeps_no_other_from_it(world: Wor
 
 
 def test_a_conclusion_that_died_goes_on_where_it_died(world: World) -> None:
-    world.died.append(DeadConclusion(DEAD, ID))
+    world.died.append(DeadExecution(DEAD, ID))
     for status in ("started", "completed"):
         world.redriven.clear()
         world.evaluation(status=status, concluded_by=DEAD)
@@ -310,7 +309,7 @@ def test_a_conclusion_that_died_goes_on_where_it_died(world: World) -> None:
 
 
 def test_a_second_conclusion_that_died_before_it_claimed_anything_is_left(world: World) -> None:
-    world.died.append(DeadConclusion(DEAD, ID))
+    world.died.append(DeadExecution(DEAD, ID))
     world.evaluation(status="completed", concluded_by="arn:the-one-that-did-it")
     world.reconcile()
     world.states.clear()
@@ -319,7 +318,7 @@ def test_a_second_conclusion_that_died_before_it_claimed_anything_is_left(world:
 
 
 def test_a_conclusion_that_died_before_it_could_claim_goes_on(world: World) -> None:
-    world.died.append(DeadConclusion(DEAD, ID))
+    world.died.append(DeadExecution(DEAD, ID))
     world.evaluation()
     world.pipeline("Failed")
     world.reconcile()

@@ -11,14 +11,14 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from assay.aws.conclusions import Conclusions
 from assay.aws.endpoints import Endpoints
 from assay.aws.evaluations import Evaluations
 from assay.aws.executions import PipelineExecutions
+from assay.aws.machines import ApprovalAnnouncements, Conclusions
+from assay.aws.model_packages import ModelPackages
 from assay.aws.owned import OwnedResources
-from assay.aws.registered import ApprovalAnnouncements, RegisteredPackages
 from assay.contracts.errors import TransientError
-from assay.contracts.reconciliation import DeadAnnouncement, DeadConclusion, Owned, PackageStatus, PipelineState
+from assay.contracts.reconciliation import DeadExecution, Owned, PackageStatus, PipelineState
 from tests.unit.test_endpoints import create
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
@@ -118,14 +118,14 @@ def test_only_conclusions_that_died_and_can_go_on_are_found() -> None:
     }
     client = Pages(pages, describe_execution={arn: described(error) for arn, error in errors.items()})
     found = list(Conclusions(MACHINE, client, now=lambda: NOW).dead())
-    assert found == [DeadConclusion(arn, ID) for arn in ("died", "late", "aborted")]
+    assert found == [DeadExecution(arn, ID) for arn in ("died", "late", "aborted")]
 
 
 @pytest.mark.parametrize("given", ["{}", "[]", '{"detail": "x"}', '{"detail": {"pipelineExecutionDisplayName": null}}'])
 def test_an_execution_that_somebody_started_with_something_else_than_an_event_is_passed_over(given: str) -> None:
     inputs = {"by-hand": {"input": given}, "died": described(None)}
     client = Pages({"FAILED": [{"executions": [listed(arn) for arn in inputs]}]}, describe_execution=inputs)
-    assert list(Conclusions(MACHINE, client, now=lambda: NOW).dead()) == [DeadConclusion("died", ID)]
+    assert list(Conclusions(MACHINE, client, now=lambda: NOW).dead()) == [DeadExecution("died", ID)]
 
 
 def test_a_lost_event_is_made_up_for_once_in_the_words_of_the_event() -> None:
@@ -165,23 +165,23 @@ def test_packages_are_looked_at_a_hundred_at_a_time_and_one_that_is_gone_is_left
             }
 
     client = Registry()
-    found = dict(RegisteredPackages(client).statuses([f"arn:{number}" for number in range(150)]))
+    found = dict(ModelPackages(client).statuses([f"arn:{number}" for number in range(150)]))
     assert [len(batch) for batch in client.asked] == [100, 50]
     assert set(found) == {f"arn:{number}" for number in range(150) if number != 3}
-    assert list(RegisteredPackages(client).statuses([])) == []
+    assert list(ModelPackages(client).statuses([])) == []
 
 
 def test_a_package_stands_as_it_was_changed_last_or_as_it_was_created() -> None:
     created = {"CreationTime": NOW - timedelta(days=1), "ModelApprovalStatus": "PendingManualApproval"}
-    packages = RegisteredPackages(Pages({}, describe_model_package=created))
+    packages = ModelPackages(Pages({}, describe_model_package=created))
     assert packages.status("arn") == PackageStatus("PendingManualApproval", NOW - timedelta(days=1))
     changed = {**created, "ModelApprovalStatus": "Rejected", "LastModifiedTime": NOW}
-    packages = RegisteredPackages(Pages({}, describe_model_package=changed))
+    packages = ModelPackages(Pages({}, describe_model_package=changed))
     assert packages.status("arn") == PackageStatus("Rejected", NOW)
     gone = ClientError({"Error": {"Code": "ValidationException", "Message": "arn does not exist."}}, "Describe")
-    assert RegisteredPackages(Pages({}, describe_model_package=gone)).status("arn") is None
+    assert ModelPackages(Pages({}, describe_model_package=gone)).status("arn") is None
     with pytest.raises(ClientError, match="AccessDenied"):
-        RegisteredPackages(Pages({}, describe_model_package=refused("AccessDenied"))).status("arn")
+        ModelPackages(Pages({}, describe_model_package=refused("AccessDenied"))).status("arn")
 
 
 def test_a_lost_decision_is_handed_over_once_in_the_words_of_its_event() -> None:
@@ -204,7 +204,7 @@ def test_announcements_that_came_too_late_are_not_taken_for_dead() -> None:
         describe_execution={arn: {"input": event, "error": error} for arn, error in errors.items()},
     )
     found = list(ApprovalAnnouncements(MACHINE, client, now=lambda: NOW).dead())
-    assert found == [DeadAnnouncement("died", "arn:package")]
+    assert found == [DeadExecution("died", "arn:package")]
 
 
 # ---- what was created

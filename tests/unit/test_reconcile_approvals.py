@@ -6,7 +6,7 @@ from datetime import datetime
 
 import pytest
 
-from assay.contracts.reconciliation import DeadAnnouncement, EvaluationState, PackageStatus
+from assay.contracts.reconciliation import DeadExecution, EvaluationState, PackageStatus
 from assay.pipeline.reconcile import Grace, Reconciled
 from tests.unit.test_reconcile import ID, NOW, World, ago
 
@@ -92,20 +92,20 @@ def test_one_package_that_cannot_be_looked_at_keeps_no_other_from_being_told_of(
 
 def test_an_announcement_that_died_after_it_had_written_itself_down_goes_on() -> None:
     around = world("Approved", told="Approved", by=DEAD)
-    around.registry.died.append(DeadAnnouncement(DEAD, PACKAGE))
+    around.registry.died.append(DeadExecution(DEAD, PACKAGE))
     assert around.reconcile().redriven == [ID]
     assert around.registry.redriven == [DEAD]
 
 
 def test_an_announcement_that_died_holding_the_claim_goes_on_since_nobody_else_may_take_it() -> None:
     around = world("Approved", told="PendingManualApproval")
-    around.registry.died.append(DeadAnnouncement(DEAD, PACKAGE))
+    around.registry.died.append(DeadExecution(DEAD, PACKAGE))
     assert around.reconcile().redriven == [ID]
 
 
 def test_an_announcement_that_died_is_left_when_another_told_the_same_or_something_newer() -> None:
     around = world("Rejected", told="Rejected", by="arn:another")
-    around.registry.died.append(DeadAnnouncement(DEAD, PACKAGE))
-    around.registry.died.append(DeadAnnouncement(DEAD, f"{PACKAGE}-of-somebody-else"))
+    around.registry.died.append(DeadExecution(DEAD, PACKAGE))
+    around.registry.died.append(DeadExecution(DEAD, f"{PACKAGE}-of-somebody-else"))
     assert around.reconcile() == Reconciled()
     assert around.registry.redriven == []

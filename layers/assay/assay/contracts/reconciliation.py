@@ -78,11 +78,15 @@ class Owned:
 
 
 @dataclass(frozen=True)
-class DeadConclusion:
-    """An execution of the state machine that ended before it had announced anything, and can go on."""
+class DeadExecution:
+    """An execution of a state machine that ended before it had told anything, and can go on.
+
+    Attributes:
+        subject: what its event was about: an evaluation's id, or a model package's ARN.
+    """
 
     arn: str
-    evaluation_id: str
+    subject: str
 
 
 @dataclass(frozen=True)
@@ -96,14 +100,6 @@ class PackageStatus:
 
     status: str
     changed_at: datetime
-
-
-@dataclass(frozen=True)
-class DeadAnnouncement:
-    """An execution of the state machine that ended before it had told how a package stands, and can go on."""
-
-    arn: str
-    package_arn: str
 
 
 class ReconciliationRequest(BaseModel):

@@ -18,8 +18,7 @@ from typing import Protocol, TypeVar
 from assay.contracts.config import SuiteConfig
 from assay.contracts.errors import TransientError
 from assay.contracts.reconciliation import (
-    DeadAnnouncement,
-    DeadConclusion,
+    DeadExecution,
     EvaluationState,
     Owned,
     PackageStatus,
@@ -77,7 +76,7 @@ class Conclusions(Protocol):
     """The executions of the state machine that concludes."""
 
     def start(self, evaluation_id: str, execution_arn: str, status: str, /) -> bool: ...
-    def dead(self) -> Iterable[DeadConclusion]: ...
+    def dead(self) -> Iterable[DeadExecution]: ...
     def redrive(self, arn: str, /) -> None: ...
 
 
@@ -92,7 +91,7 @@ class Announcements(Protocol):
     """The executions of the state machine that tells how a package stands."""
 
     def tell(self, evaluation_id: str, package_arn: str, found: PackageStatus, /) -> bool: ...
-    def dead(self) -> Iterable[DeadAnnouncement]: ...
+    def dead(self) -> Iterable[DeadExecution]: ...
     def redrive(self, arn: str, /) -> None: ...
 
 
@@ -195,14 +194,14 @@ class Reconciler:
             if self.conclusions.start(state.evaluation_id, arn, "Failed"):
                 done.concluded.append(state.evaluation_id)
 
-    def _revive(self, dead: DeadConclusion, done: Reconciled) -> None:
-        state = self.log.get(dead.evaluation_id)
+    def _revive(self, dead: DeadExecution, done: Reconciled) -> None:
+        state = self.log.get(dead.subject)
         if state is None or (state.concluded_by not in (None, dead.arn)):
             return  # another one has it
         if state.concluded_by is None and state.concluded:
             return
         self.conclusions.redrive(dead.arn)
-        done.redriven.append(dead.evaluation_id)
+        done.redriven.append(dead.subject)
 
     def _announce(self, grace: Grace, done: Reconciled) -> None:
         """Have it told how packages stand of which nothing, or something else, was told last."""
@@ -217,8 +216,8 @@ class Reconciler:
             if states[arn].approval_told != status:
                 self._carefully(done, arn, partial(self._announce_one, states[arn].evaluation_id, arn, grace, done))
         for dead in _told(self.announcements.dead, done):
-            if dead.package_arn in statuses:
-                work = partial(self._speak_on, dead, states[dead.package_arn].evaluation_id, statuses, done)
+            if dead.subject in statuses:
+                work = partial(self._speak_on, dead, states[dead.subject].evaluation_id, statuses, done)
                 self._carefully(done, dead.arn, work)
 
     def _announce_one(self, evaluation_id: str, arn: str, grace: Grace, done: Reconciled) -> None:
@@ -228,12 +227,10 @@ class Reconciler:
         if self.announcements.tell(evaluation_id, arn, found):
             done.announced.append(evaluation_id)
 
-    def _speak_on(self, dead: DeadAnnouncement, evaluation_id: str, statuses: dict[str, str], done: Reconciled) -> None:
+    def _speak_on(self, dead: DeadExecution, evaluation_id: str, statuses: dict[str, str], done: Reconciled) -> None:
         """Let an announcement go on that died half-way, as no other execution takes over what it claimed."""
         state = self.log.get(evaluation_id)
-        if state is not None and (
-            state.approval_told_by == dead.arn or state.approval_told != statuses[dead.package_arn]
-        ):
+        if state is not None and (state.approval_told_by == dead.arn or state.approval_told != statuses[dead.subject]):
             self.announcements.redrive(dead.arn)
             done.redriven.append(evaluation_id)
 

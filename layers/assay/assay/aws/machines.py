@@ -1,17 +1,17 @@
-"""Executions of one of the stack's state machines: started where an event was lost, redriven where one died."""
+"""Executions of the stack's state machines: started where an event was lost, redriven where one died."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, ClassVar
 
 import boto3
 from botocore.exceptions import ClientError
 
 from assay.aws.faults import code_of, transient_faults
+from assay.contracts.reconciliation import DeadExecution, PackageStatus
 
 DIED = ("FAILED", "TIMED_OUT", "ABORTED")
 # Step Functions redrives for 14 days.
@@ -19,41 +19,29 @@ REDRIVABLE = timedelta(days=14)
 MOST_REDRIVES = 20
 
 
-@dataclass(frozen=True)
-class DeadExecution:
-    """An execution that can go on, with what the event was about that it was started by."""
-
-    arn: str
-    subject: str
-
-
 class Machine:
-    """One state machine that events start.
+    """One state machine that events start; which one, its class says.
+
+    Attributes:
+        subject: the key of an event's `detail` that says what it is about.
+        ended_on_purpose: errors with which it ends because there is nothing for it to do; these are not redriven.
 
     Args:
         arn: its ARN.
-        subject: the key of an event's `detail` that says what it is about.
-        ended_on_purpose: errors with which it ends because there is nothing for it to do; these are not redriven.
         client: a boto3 Step Functions client; one of its own by default.
         now: the time, with its zone.
     """
 
-    def __init__(
-        self,
-        arn: str,
-        subject: str,
-        ended_on_purpose: Collection[str],
-        client: Any = None,
-        now: Callable[[], datetime] = lambda: datetime.now(UTC),
-    ) -> None:
+    subject: ClassVar[str]
+    ended_on_purpose: ClassVar[frozenset[str]]
+
+    def __init__(self, arn: str, client: Any = None, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         self._arn = arn
-        self._subject = subject
-        self._on_purpose = ended_on_purpose
         self._client = client if client is not None else boto3.client("stepfunctions")
         self._now = now
 
     @transient_faults()
-    def start(self, name: str, detail: dict[str, str]) -> bool:
+    def _begin(self, name: str, detail: dict[str, str]) -> bool:
         """Start an execution as the lost event would have; False when one of that name was started before.
 
         Args:
@@ -83,13 +71,13 @@ class Machine:
                     for item in filter(self._can_go_on, page["executions"]):
                         found = self._client.describe_execution(executionArn=item["executionArn"])
                         subject = self._subject_of(json.loads(found["input"]))
-                        if subject is not None and found.get("error") not in self._on_purpose:
+                        if subject is not None and found.get("error") not in self.ended_on_purpose:
                             yield DeadExecution(item["executionArn"], subject)
 
     def _subject_of(self, event: Any) -> str | None:
         """None for an execution that somebody started by hand with something else than an event."""
         detail = event.get("detail") if isinstance(event, dict) else None
-        subject = detail.get(self._subject) if isinstance(detail, dict) else None
+        subject = detail.get(self.subject) if isinstance(detail, dict) else None
         return subject if isinstance(subject, str) else None
 
     def _can_go_on(self, item: dict[str, Any]) -> bool:
@@ -103,3 +91,40 @@ class Machine:
         except ClientError as error:
             if code_of(error) != "ExecutionNotRedrivable":  # another one was quicker
                 raise
+
+
+class Conclusions(Machine):
+    """The executions of `conclude_evaluation`; each is about an evaluation, by its id."""
+
+    subject = "pipelineExecutionDisplayName"
+    # The machine ends by itself with these when it has announced a failure, or has no evaluation to conclude.
+    ended_on_purpose = frozenset({"NotConcluded", "UnknownEvaluation"})
+
+    def start(self, evaluation_id: str, execution_arn: str, status: str) -> bool:
+        """Hand an ended pipeline to the machine as its status event would have; False when that was done before.
+
+        The execution is named by the evaluation, so that it is done once.
+        """
+        detail = {
+            self.subject: evaluation_id,
+            "currentPipelineExecutionStatus": status,
+            "pipelineExecutionArn": execution_arn,
+        }
+        return self._begin(evaluation_id, detail)
+
+
+class ApprovalAnnouncements(Machine):
+    """The executions of `announce_approval`; each is about a model package, by its ARN."""
+
+    subject = "ModelPackageArn"
+    # The machine ends with these when the package is of an evaluation that nobody knows, or something newer was told.
+    ended_on_purpose = frozenset({"UnknownEvaluation", "DynamoDB.ConditionalCheckFailedException"})
+
+    def tell(self, evaluation_id: str, package_arn: str, found: PackageStatus) -> bool:
+        """Have the machine look at a package as its event would have; False when that was done before.
+
+        The execution is named by what it is to tell. The machine itself reads how the package stands, and tells of that
+        once, whoever else started it.
+        """
+        moment = int(found.changed_at.timestamp() * 1000)
+        return self._begin(f"{evaluation_id}-{found.status}-{moment}", {self.subject: package_arn})
