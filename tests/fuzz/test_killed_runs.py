@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 import assay
-from assay.inference.runner import PART_RESPONSES, UNWRITTEN_RESPONSES
+from assay.inference.asking import PART_RESPONSES
+from assay.inference.runner import UNWRITTEN_RESPONSES
 from tests.fuzz import killed_runs
 from tests.fuzz.killed_runs import Limits, Run, outcomes
 

@@ -67,6 +67,7 @@ def ask(count: int, model: object, budget: Budget | None, **limits: int) -> tupl
         prompt_of=lambda record: record.model_input,
         store=store,
         limits=Limits(**limits),
+        tariff=TARIFF,
         budget=budget,
         sleep=lambda _seconds: None,
         rng=random.Random(1),
@@ -75,7 +76,7 @@ def ask(count: int, model: object, budget: Budget | None, **limits: int) -> tupl
 
 
 def test_a_budget_that_is_large_enough_stops_nothing() -> None:
-    summary, store = ask(100, Paid(), Budget(1.0, TARIFF))
+    summary, store = ask(100, Paid(), Budget(1.0))
     assert summary.answered == 100
     assert summary.spent_usd == pytest.approx(100 * COST)
     assert all(response.cost_usd == pytest.approx(COST) for response in store.responses)
@@ -84,7 +85,7 @@ def test_a_budget_that_is_large_enough_stops_nothing() -> None:
 def test_asking_stops_before_the_budget_is_passed_and_says_so() -> None:
     model = Paid()
     usd = 10 * COST + WORST
-    summary, store = ask(100, model, Budget(usd, TARIFF))
+    summary, store = ask(100, model, Budget(usd))
     assert summary.answered == 11
     assert summary.errors == {"BudgetExceeded": 89}
     assert model.asked.total() == 11
@@ -98,13 +99,13 @@ def test_asking_stops_before_the_budget_is_passed_and_says_so() -> None:
 
 def test_a_budget_that_covers_no_request_asks_nobody() -> None:
     model = Paid()
-    summary, _ = ask(5, model, Budget(WORST * 0.99, TARIFF))
+    summary, _ = ask(5, model, Budget(WORST * 0.99))
     assert summary.errors == {"BudgetExceeded": 5}
     assert model.asked == {}
 
 
 def test_a_request_whose_tokens_nobody_tells_counts_as_its_worst_case_and_has_no_cost() -> None:
-    summary, store = ask(4, Paid(output_tokens=None), Budget(1.0, TARIFF))
+    summary, store = ask(4, Paid(output_tokens=None), Budget(1.0))
     assert summary.spent_usd == pytest.approx(4 * WORST)
     assert {response.cost_usd for response in store.responses} == {None}
 
@@ -121,19 +122,18 @@ def test_a_failed_request_is_charged_unless_it_was_turned_away(fault: Exception,
                 raise fault
             return answer
 
-    summary, _ = ask(1, Failing(), Budget(1.0, TARIFF))
+    summary, _ = ask(1, Failing(), Budget(1.0))
     assert summary.spent_usd == pytest.approx(charged + COST * summary.answered)
 
 
 def test_what_an_earlier_run_spent_is_not_there_any_more() -> None:
-    summary, _ = ask(100, Paid(), Budget(1.0, TARIFF, spent_usd=1.0 - 5 * WORST), concurrency=1)
+    summary, _ = ask(100, Paid(), Budget(1.0, spent_usd=1.0 - 5 * WORST), concurrency=1)
     assert 5 <= summary.answered < 100
 
 
 def test_hours_are_paid_for_until_the_last_moment_that_a_request_may_take() -> None:
-    hourly = Tariff(hourly_usd=3600.0)
     for usd, enough in ((60.0, True), (59.9, False)):
-        budget = Budget(usd, hourly)
+        budget = Budget(usd, hourly_usd=3600.0)
         budget.begin(1000.0)
         budget.begin(1030.0)
         assert budget.reserve(0.0, until=1060.0) is enough
@@ -156,6 +156,6 @@ def test_no_budget_is_ever_passed(usd: float, count: int, concurrency: int, seed
                     raise UnavailableError("500")
             return Answer("yes", 1.0, input_tokens=len(prompt), output_tokens=tokens)
 
-    summary, _ = ask(count, Moody(), Budget(usd, TARIFF), concurrency=concurrency)
+    summary, _ = ask(count, Moody(), Budget(usd), concurrency=concurrency)
     assert paid <= usd + 1e-12
     assert summary.records == count == summary.answered + summary.failed

@@ -22,6 +22,7 @@ from assay.contracts.catalog import Record
 from assay.contracts.config import LimitsSection
 from assay.contracts.results import Response
 from assay.inference import runner
+from assay.inference.asking import InterruptedAskError
 from assay.inference.errors import (
     MalformedReplyError,
     ModelAnswerError,
@@ -29,7 +30,7 @@ from assay.inference.errors import (
     ThrottledError,
     UnavailableError,
 )
-from assay.inference.runner import Answer, AskSummary, InterruptedAskError, ask_all
+from assay.inference.runner import Answer, AskSummary, ask_all
 
 
 class Clock:

@@ -60,7 +60,7 @@ class Jobs:
         return f"{number} {prompt}".encode()
 
     def answers(self, _name: str, job: str, _folder: Path) -> Iterator[tuple[int, Answer | ModelCallError]]:
-        return iter([(number, Answer("4", 0.0, 1_000_000, 0)) for number in range(self.started[job])])
+        return iter([(number, Answer("4", None, 1_000_000, 0)) for number in range(self.started[job])])
 
     def recall(self, name: str) -> bytes | None:
         return self.notes.get(name)

@@ -255,8 +255,7 @@ def _result(record: dict[str, Any]) -> Answer | ModelCallError:
         return error
     except (AttributeError, TypeError) as error:
         return MalformedReplyError(f"the reply cannot be read ({type(error).__name__})")
-    # A job tells no latency of its answers, and whoever keeps them keeps none.
-    return Answer(said.text, math.nan, said.input_tokens, said.output_tokens, finish_reason=said.finish_reason)
+    return Answer(said.text, None, said.input_tokens, said.output_tokens, finish_reason=said.finish_reason)
 
 
 def _failure(error: Any) -> ModelCallError:

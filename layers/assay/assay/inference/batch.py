@@ -17,11 +17,11 @@ from typing import Final, Literal, Protocol
 
 from assay.contracts.provider_sections import BATCH_LEAST_RECORDS
 from assay.contracts.results import Failure, Response
+from assay.inference.asking import PART_RESPONSES, InterruptedAskError, ResponseStore, answered, failed
 from assay.inference.budget import Budget, Tariff
 from assay.inference.errors import ModelCallError, ThrottledError, UnavailableError
 from assay.inference.interruption import Interruption, signals_wait
 from assay.inference.model import Answer
-from assay.inference.runner import PART_RESPONSES, InterruptedAskError, ResponseStore
 from assay.inference.spool import Spool
 
 # What one job may hold: AWS's default quota of records, and well below its 1 GB of input.
@@ -79,7 +79,10 @@ class JobService(Protocol):
         ...
 
     def answers(self, name: str, job: str, folder: Path, /) -> Iterator[tuple[int, Answer | ModelCallError]]:
-        """What a job has said so far, in any order: the number of a request, and its answer or why there is none."""
+        """What a job has said so far, in any order: the number of a request, and its answer or why there is none.
+
+        A job tells no latency.
+        """
         ...
 
     def recall(self, name: str, /) -> bytes | None:
@@ -139,16 +142,17 @@ def ask_by_jobs(
     Args:
         folder: for the files of the jobs.
         until: by the clock, when asking must be over: jobs are stopped then, and what they have said is kept.
-        tariff: prices by which each response gets its cost; the budget's by default.
+        tariff: prices by which each response gets its cost; the budget is held by them.
 
     Raises:
         InterruptedAskError: SIGTERM or SIGINT came. The jobs were told to stop; asking again keeps what they have said.
     """
-    answered = store.answered()
-    if all(spool[number][0] in answered for number in range(len(spool))):
+    if budget is not None and tariff is None:
+        raise ValueError("a budget is held by prices, and there are none")
+    resumable = store.answered()
+    if all(spool[number][0] in resumable for number in range(len(spool))):
         return BatchSummary(records=len(spool), resumed=len(spool))
-    tariff = tariff if budget is None else budget.tariff
-    run = _Run(spool, service, store, answered, folder, until, tariff, budget, clock, sleep)
+    run = _Run(spool, service, store, resumable, folder, until, tariff, budget, clock, sleep)
     with signals_wait() as interruption:
         run.carry_out(interruption)
     if interruption:
@@ -156,44 +160,35 @@ def ask_by_jobs(
     return run.summary
 
 
+@dataclass
 class _Run:
-    def __init__(
-        self,
-        spool: Spool,
-        service: JobService,
-        store: ResponseStore,
-        answered: Container[str],
-        folder: Path,
-        until: float,
-        tariff: Tariff | None,
-        budget: Budget | None,
-        clock: Callable[[], float],
-        sleep: Callable[[float], None],
-    ) -> None:
-        self._spool = spool
-        self._service = service
-        self._store = store
-        self._folder = folder
-        self._until = until
-        self._tariff = tariff
-        self._budget = budget
-        self._clock = clock
-        self._sleep = sleep
-        self._answered = answered
+    spool: Spool
+    service: JobService
+    store: ResponseStore
+    resumable: Container[str]
+    folder: Path
+    until: float
+    tariff: Tariff | None
+    budget: Budget | None
+    clock: Callable[[], float]
+    sleep: Callable[[float], None]
+    summary: BatchSummary = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.summary = BatchSummary(records=len(self.spool))
         self._part: list[Response] = []
         self._late = False
-        self.summary = BatchSummary(records=len(spool))
 
     def carry_out(self, interruption: Interruption) -> None:
         """Round by round: what the budget covers in the worst case, and then again, since less was spent."""
         first = 0
-        while first < len(self._spool) and not interruption:
+        while first < len(self.spool) and not interruption:
             asked, count = self._shares(first)
             if not asked:
-                self._fail(first, len(self._spool), self._too_dear())
+                self._fail(first, len(self.spool), self._too_dear())
                 break
             cuts = [first + asked * number // count for number in range(count + 1)]
-            stem = f"{self._spool.digest}-{first}"
+            stem = f"{self.spool.digest}-{first}"
             jobs = [_Job(f"{stem}-{k}", cuts[k], cuts[k + 1]) for k in range(count)]
             logger.info("asking by %d batch inference jobs: %d records from %d on", count, asked, first)
             self.summary.jobs += count
@@ -202,11 +197,11 @@ class _Run:
         self._keep_part()
 
     def _carry_out(self, jobs: list[_Job], interruption: Interruption) -> None:
-        began = self._clock()
+        began = self.clock()
         while jobs and not interruption:
-            now = self._clock()
-            self._late = self._late or now >= self._until
-            given_up = now >= self._until + STOP_SECONDS
+            now = self.clock()
+            self._late = self._late or now >= self.until
+            given_up = now >= self.until + STOP_SECONDS
             jobs = [job for job in jobs if not self._settle(job, given_up)]
             self._keep_part()
             if jobs:
@@ -220,23 +215,25 @@ class _Run:
 
         It is noted before the first job is started, and final with that.
         """
-        name = f"{self._spool.digest}-{first}.json"
-        if (noted := self._service.recall(name)) is not None:
+        name = f"{self.spool.digest}-{first}.json"
+        if (noted := self.service.recall(name)) is not None:
             found = json.loads(noted)
             return int(found["asked"]), int(found["jobs"])
-        left = len(self._spool) - first
-        asked = left if self._budget is None else _covered(self._spool, first, self._budget)
+        left = len(self.spool) - first
+        asked = left
+        if self.budget is not None and self.tariff is not None:
+            asked = _covered(self.spool, first, self.budget, self.tariff)
         if 0 < left - asked < BATCH_LEAST_RECORDS and left >= 2 * BATCH_LEAST_RECORDS:
             asked = left - BATCH_LEAST_RECORDS  # so that the last ones are enough for a job
         if asked < BATCH_LEAST_RECORDS:
             return 0, 0
-        size = (self._spool.size // len(self._spool) + len(self._service.line(0, ""))) * asked
+        size = (self.spool.size // len(self.spool) + len(self.service.line(0, ""))) * asked
         count = min(max(-(-asked // JOB_RECORDS), -(-size // JOB_BYTES)), asked // BATCH_LEAST_RECORDS)
-        self._service.note(name, json.dumps({"asked": asked, "jobs": count}).encode())
+        self.service.note(name, json.dumps({"asked": asked, "jobs": count}).encode())
         return asked, count
 
     def _too_dear(self) -> Failure:
-        usd = 0.0 if self._budget is None else self._budget.usd
+        usd = 0.0 if self.budget is None else self.budget.usd
         reason = (
             f"what is left of the budget of {usd:g} USD for this model does not cover one more batch job, which takes "
             f"{BATCH_LEAST_RECORDS} records at least"
@@ -249,7 +246,7 @@ class _Run:
             if job.id is None:
                 job.id = self._begun(job)
             # Without an id the time was over before it was started.
-            state = JobState("stopped") if job.id is None else self._service.look(job.id)
+            state = JobState("stopped") if job.id is None else self.service.look(job.id)
         except (ThrottledError, UnavailableError) as error:
             logger.warning("batch inference job %s: %s", job.name, error.reason)
             if not self._late or (job.id is not None and not given_up):
@@ -273,15 +270,15 @@ class _Run:
 
     def _begun(self, job: _Job) -> str | None:
         """The job's id, started now unless it was before; None where the time is over and it never was."""
-        found = self._service.find(job.name)
+        found = self.service.find(job.name)
         if found is not None or self._late:
             return found
-        file = self._folder / f"{job.name}.jsonl"
+        file = self.folder / f"{job.name}.jsonl"
         if not file.exists():
             with file.open("wb") as lines:
                 for number in range(job.first, job.end):
-                    lines.write(self._service.line(number, self._spool[number][1]) + b"\n")
-        found = self._service.start(job.name, file)
+                    lines.write(self.service.line(number, self.spool[number][1]) + b"\n")
+        found = self.service.start(job.name, file)
         file.unlink()
         logger.info("batch inference job %s holds %d records: %s", job.name, job.end - job.first, found)
         return found
@@ -289,9 +286,9 @@ class _Run:
     def _stop(self, job: _Job) -> bool:
         """Ask a job to stop, also one that an earlier process started; whether that was heard."""
         try:
-            job.id = job.id or self._service.find(job.name)
+            job.id = job.id or self.service.find(job.name)
             if job.id is not None:
-                self._service.stop(job.id)
+                self.service.stop(job.id)
         except ModelCallError as error:
             logger.warning("batch inference job %s could not be stopped: %s", job.name, error.reason)
             return False
@@ -300,7 +297,7 @@ class _Run:
     def _collect(self, job: _Job, state: JobState) -> None:
         """Keep what a job has said, and say of each record that it did not come to why."""
         seen = bytearray(job.end - job.first)
-        said = self._service.answers(job.name, job.id, self._folder) if job.id is not None else iter(())
+        said = self.service.answers(job.name, job.id, self.folder) if job.id is not None else iter(())
         for number, answer in said:
             if job.first <= number < job.end and not seen[number - job.first]:
                 seen[number - job.first] = 1
@@ -327,44 +324,27 @@ class _Run:
         return Failure(kind="BatchFailed", reason=f"the batch job failed{words}")
 
     def _keep(self, number: int, answer: Answer | ModelCallError) -> None:
-        record_id, prompt = self._spool[number]
-        if record_id in self._answered:
+        record_id, prompt = self.spool[number]
+        if record_id in self.resumable:
             self.summary.resumed += 1
             return
-        usd = None
         if isinstance(answer, Answer):
-            usd = answer.cost_usd if self._tariff is None else self._tariff.usd(answer)
-            response = Response(
-                record_id=record_id,
-                text=answer.text,
-                latency_ms=None,
-                attempts=1,
-                prompt=prompt,
-                input_tokens=answer.input_tokens,
-                output_tokens=answer.output_tokens,
-                cost_usd=usd,
-                finish_reason=answer.finish_reason,
-                request_id=answer.request_id,
-            )
+            response = answered(record_id, prompt, answer, self.tariff, attempts=1)
         else:
-            failure = Failure(kind=answer.kind, reason=answer.reason)
-            response = Response(
-                record_id=record_id, text=None, latency_ms=None, attempts=1, prompt=prompt, failure=failure
-            )
-        if self._budget is not None:
-            self._budget.spent_usd += self._budget.tariff.worst_usd(prompt) if usd is None else usd
+            response = failed(record_id, prompt, Failure(kind=answer.kind, reason=answer.reason), attempts=1)
+        if self.budget is not None and self.tariff is not None:
+            usd = response.cost_usd
+            self.budget.spent_usd += self.tariff.worst_usd(prompt) if usd is None else usd
         self._add(response)
 
     def _fail(self, first: int, end: int, failure: Failure) -> None:
         """Settle records that no job has asked."""
         for number in range(first, end):
-            record_id, prompt = self._spool[number]
-            if record_id in self._answered:
+            record_id, prompt = self.spool[number]
+            if record_id in self.resumable:
                 self.summary.resumed += 1
                 continue
-            self._add(
-                Response(record_id=record_id, text=None, latency_ms=None, attempts=0, prompt=prompt, failure=failure)
-            )
+            self._add(failed(record_id, prompt, failure, attempts=0))
 
     def _add(self, response: Response) -> None:
         if response.failure is None:
@@ -377,20 +357,20 @@ class _Run:
 
     def _keep_part(self) -> None:
         part, self._part = self._part, []
-        self._store.append(part)
+        self.store.append(part)
 
     def _wait(self, seconds: float, interruption: Interruption) -> None:
         """Wait in short pieces, so that a signal is soon heeded."""
         while seconds > 0 and not interruption:
-            self._sleep(min(1.0, seconds))
+            self.sleep(min(1.0, seconds))
             seconds -= 1.0
 
 
-def _covered(spool: Spool, first: int, budget: Budget) -> int:
+def _covered(spool: Spool, first: int, budget: Budget, tariff: Tariff) -> int:
     """How many records, from `first` on, the budget covers in the worst case."""
     left = budget.usd - budget.spent_usd
     for number in range(first, len(spool)):
-        left -= budget.tariff.worst_usd(spool[number][1])
+        left -= tariff.worst_usd(spool[number][1])
         if left < 0:
             return number - first
     return len(spool) - first

@@ -39,10 +39,6 @@ class Tariff:
             return None
         return (answer.input_tokens * self.input_usd + answer.output_tokens * self.output_usd) / PER_MILLION
 
-    def hours_usd(self, seconds: float) -> float:
-        """What the model costs while time passes."""
-        return self.hourly_usd * seconds / 3600
-
 
 @dataclass
 class Budget:
@@ -52,12 +48,13 @@ class Budget:
 
     Attributes:
         usd: what may be spent in all.
+        hourly_usd: what an hour of the model costs, asked or not.
         spent_usd: what is spent in tokens; a request whose cost is not known counts as its worst case.
         reserved_usd: the worst case of the requests under way.
     """
 
     usd: float
-    tariff: Tariff
+    hourly_usd: float = 0.0
     spent_usd: float = 0.0
     reserved_usd: float = 0.0
     _under_way: int = 0
@@ -81,7 +78,7 @@ class Budget:
             until: when the request must have ended, by the runner's clock.
         """
         seconds = until - (until if self._began is None else self._began)
-        if self.spent_usd + self.reserved_usd + worst_usd + self.tariff.hours_usd(seconds) > self.usd:
+        if self.spent_usd + self.reserved_usd + worst_usd + self.hourly_usd * seconds / 3600 > self.usd:
             return False
         self.reserved_usd += worst_usd
         self._under_way += 1

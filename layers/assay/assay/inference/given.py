@@ -7,7 +7,7 @@ from itertools import islice
 
 from assay.contracts.catalog import Record
 from assay.contracts.results import Failure, Response
-from assay.inference.runner import ResponseStore
+from assay.inference.asking import ResponseStore
 
 PART_RESPONSES = 5_000
 

@@ -13,17 +13,16 @@ from dataclasses import dataclass, field
 from typing import Final, Literal, Protocol
 
 from assay.contracts.catalog import Record
-from assay.contracts.errors import AssayError
 from assay.contracts.results import Failure, Response
+from assay.inference.asking import PART_RESPONSES, InterruptedAskError, ResponseStore, answered, failed
 from assay.inference.budget import Budget, Tariff
 from assay.inference.errors import ModelCallError, ThrottledError, UnavailableError, UnforeseenError
 from assay.inference.interruption import Interruption, signals_wait
 from assay.inference.model import Answer, Model
 from assay.inference.pacing import AdaptiveLimit, Patience, backoff_seconds
 
-__all__ = ["Answer", "AskSummary", "InterruptedAskError", "Limits", "Model", "ResponseStore", "ask_all"]
+__all__ = ["Answer", "AskSummary", "Limits", "Model", "ask_all"]
 
-PART_RESPONSES: Final = 500
 PART_SECONDS: Final = 2.0
 UNWRITTEN_RESPONSES: Final = 2 * PART_RESPONSES
 OUTSTANDING: Final = 4
@@ -34,18 +33,6 @@ STUCK_SECONDS = 30.0
 _POLL_SECONDS: Final = 0.1
 
 logger = logging.getLogger(__name__)
-
-
-class ResponseStore(Protocol):
-    """Where responses are kept as they come."""
-
-    def append(self, responses: list[Response], /) -> None:
-        """Keep these responses, for good."""
-        ...
-
-    def answered(self) -> Container[str]:
-        """Ids of the records that have an answer already."""
-        ...
 
 
 class Limits(Protocol):
@@ -88,10 +75,6 @@ class AskSummary:
     spent_usd: float | None = None
 
 
-class InterruptedAskError(AssayError):
-    """The process was told to stop and has kept every response that it had; ask again to go on from there."""
-
-
 def ask_all(
     records: Iterable[Record],
     *,
@@ -119,8 +102,9 @@ def ask_all(
 
     Args:
         prompt_of: the text to send for a record.
-        tariff: prices of the model, by which each response gets its cost; the budget's by default.
-        budget: what may be spent; records that it is too small for fail with the kind `BudgetExceeded`, unasked.
+        tariff: prices of the model, by which each response gets its cost.
+        budget: what may be spent at these prices; records that it is too small for fail, unasked, with the kind
+            `BudgetExceeded`.
         until: by the clock, when asking must be over; `limits.evaluate_seconds` from now when None.
         clock: seconds that only grow.
         sleep: waits between attempts; by default a wait ends early when the run is stopped.
@@ -132,6 +116,8 @@ def ask_all(
     """
     started = clock()
     if budget is not None:
+        if tariff is None:
+            raise ValueError("a budget is held by prices, and there are none")
         budget.begin(started)
     run = _Run(
         records=iter(records),
@@ -140,7 +126,7 @@ def ask_all(
         prompt_of=prompt_of,
         store=store,
         limits=limits,
-        tariff=tariff if budget is None else budget.tariff,
+        tariff=tariff,
         budget=budget,
         clock=clock,
         sleep=sleep,
@@ -397,9 +383,9 @@ class _Run:
             self._done.append(task.response)
             if len(self._done) == PART_RESPONSES or now - self._done_since >= PART_SECONDS:
                 self._written_next.notify()
-        if self.budget is not None and task.ended != "unsent":
+        if self.budget is not None and self.tariff is not None and task.ended != "unsent":
             free = task.ended == "throttled"
-            usd = 0.0 if free else None if task.answer is None else self.budget.tariff.usd(task.answer)
+            usd = 0.0 if free else None if task.answer is None else self.tariff.usd(task.answer)
             self.budget.settle(task.worst_usd, usd)
             self._changed.notify_all()
 
@@ -414,7 +400,7 @@ class _Run:
         if now >= task.end:
             task.response = _failed(task, self._late(task))
             return
-        if self.budget is not None and not self._pay(self.budget, task):
+        if self.budget is not None and self.tariff is not None and not self._pay(self.budget, self.tariff, task):
             reason = f"the budget of {self.budget.usd:g} USD for this model does not cover one more request"
             task.response = _failed(task, Failure(kind="BudgetExceeded", reason=reason))
             return
@@ -422,7 +408,7 @@ class _Run:
         outcome = self._send(task, min(task.end - now, self._patience.seconds(task.in_vain)))
         if isinstance(outcome, Answer):
             task.answer = outcome
-            task.response = self._response(task, outcome)
+            task.response = answered(task.record.id, task.prompt, outcome, self.tariff, attempts=task.attempts)
             return
         task.last = outcome
         if not isinstance(outcome, ThrottledError | UnavailableError):
@@ -433,9 +419,9 @@ class _Run:
         if task.due >= task.end:
             task.response = _failed(task, self._late(task))
 
-    def _pay(self, budget: Budget, task: _Task) -> bool:
+    def _pay(self, budget: Budget, tariff: Tariff, task: _Task) -> bool:
         """Set the cost of a request aside, waiting for those under way where theirs may be less than was set aside."""
-        task.worst_usd = budget.tariff.worst_usd(task.prompt)
+        task.worst_usd = tariff.worst_usd(task.prompt)
         with self._changed:
             while not self._stopped:
                 if budget.reserve(task.worst_usd, task.end):
@@ -466,21 +452,6 @@ class _Run:
         task.ended = "answered"
         return answer
 
-    def _response(self, task: _Task, answer: Answer) -> Response:
-        return Response(
-            record_id=task.record.id,
-            text=answer.text,
-            latency_ms=answer.latency_ms,
-            attempts=task.attempts,
-            prompt=task.prompt,
-            input_tokens=answer.input_tokens,
-            output_tokens=answer.output_tokens,
-            cost_usd=answer.cost_usd if self.tariff is None else self.tariff.usd(answer),
-            finish_reason=answer.finish_reason,
-            request_id=answer.request_id,
-            log_probability=answer.log_probability,
-        )
-
     def _late(self, task: _Task) -> Failure:
         if task.last is None:
             reason = f"the evaluation's {self.limits.evaluate_seconds:g} s were over before this record was asked"
@@ -489,12 +460,5 @@ class _Run:
 
 
 def _failed(task: _Task, failure: Failure) -> Response:
-    return Response(
-        record_id=task.record.id,
-        text=None,
-        latency_ms=None,
-        attempts=task.attempts,
-        prompt=task.prompt,
-        failure=failure,
-        request_id=None if task.last is None else task.last.request_id,
-    )
+    request_id = None if task.last is None else task.last.request_id
+    return failed(task.record.id, task.prompt, failure, attempts=task.attempts, request_id=request_id)

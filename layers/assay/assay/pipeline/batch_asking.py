@@ -34,7 +34,7 @@ class BatchAsking:
     Attributes:
         until: by the monotonic clock, when asking must be over.
         tariff, on_demand: prices of jobs and of single requests.
-        budget: of both together; its tariff is that of jobs.
+        budget: of both together.
     """
 
     jobs: JobService
@@ -52,7 +52,7 @@ class BatchAsking:
             Spool(records, self.prompt_of, Path(folder) / "spool.jsonl") as spool,
         ):
             if len(spool) < BATCH_LEAST_RECORDS:
-                self._ask_few(spool, store)
+                self.one_by_one(spool.records(), store, lambda record: record.model_input, self.on_demand)
                 return
             summary = ask_by_jobs(
                 spool,
@@ -64,13 +64,3 @@ class BatchAsking:
                 budget=self.budget,
             )
             logger.info("asked by batch inference jobs: %s", summary)
-
-    def _ask_few(self, spool: Spool, store: PartStore) -> None:
-        by_jobs = None if self.budget is None else self.budget.tariff
-        try:
-            if self.budget is not None and self.on_demand is not None:
-                self.budget.tariff = self.on_demand
-            self.one_by_one(spool.records(), store, lambda record: record.model_input, self.on_demand)
-        finally:
-            if self.budget is not None and by_jobs is not None:
-                self.budget.tariff = by_jobs

@@ -76,7 +76,7 @@ def asking_of(
     until = time.monotonic() + limits.evaluate_seconds
     if tariff is not None and allotment is not None:
         spent = sum(spent_usd(storage, prefix, tariff) for prefix in prefixes)
-        budget = Budget(allotment / shards, tariff, spent)
+        budget = Budget(allotment / shards, tariff.hourly_usd, spent)
 
     def prompt_of(record: Record) -> str:
         return render_prompt(template, record)
