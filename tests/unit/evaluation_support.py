@@ -1,7 +1,8 @@
-"""Evaluations in S3 and packages in the registry, as conclude_evaluation leaves them."""
+"""Evaluations in S3 and packages in the registry, as start_evaluation and conclude_evaluation leave them."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -26,6 +27,31 @@ algorithms: [FactualKnowledge]
 N = 100
 
 
+def begun(
+    storage: Storage, paths: EvaluationPaths, config: bytes, records: Sequence[Record], *, sha: str = "0", **more: Any
+) -> None:
+    """Leave an evaluation in S3 that is about to begin.
+
+    Args:
+        sha: a character, 64 times the hash of config and catalog.
+        more: of the manifest.
+    """
+    source = SourceObject(uri="s3://drops/catalogs/sums.jsonl", version_id="v", sha256=sha * 64)
+    manifest = Manifest(
+        evaluation_id=paths.evaluation_id,
+        suite=paths.suite,
+        requested_at=datetime(2026, 11, 24, tzinfo=UTC),
+        config=source,
+        catalog=source,
+        records=len(records),
+        versions={},
+        **more,
+    )
+    storage.write(paths.config, config)
+    storage.write(paths.manifest, manifest.model_dump_json().encode())
+    storage.write(paths.catalog, "".join(f"{record.model_dump_json()}\n" for record in records).encode())
+
+
 def evaluated(
     storage: Storage, paths: EvaluationPaths, wrong: int = 0, *, sha: str = "a", text: str = CONFIG, **words: str
 ) -> None:
@@ -35,19 +61,7 @@ def evaluated(
         Record(id=f"r{number}", model_input=f"{number}?{words.get(f'r{number}', '')}", target_output="x", category="c")
         for number in range(N)
     ]
-    source = SourceObject(uri="s3://drops/catalogs/sums.jsonl", version_id="v", sha256=sha * 64)
-    manifest = Manifest(
-        evaluation_id=paths.evaluation_id,
-        suite="sums",
-        requested_at=datetime(2026, 11, 24, tzinfo=UTC),
-        config=source,
-        catalog=source,
-        records=N,
-        versions={},
-    )
-    storage.write(paths.config, text.encode())
-    storage.write(paths.manifest, manifest.model_dump_json().encode())
-    storage.write(paths.catalog, "".join(f"{record.model_dump_json()}\n" for record in records).encode())
+    begun(storage, paths, text.encode(), records, sha=sha)
     for model, lost in (("new", wrong), ("old", N)):
         rows = [
             ScoreRow(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from datetime import UTC, datetime
 
 import boto3
 import pytest
@@ -15,12 +14,13 @@ from assay.aws.storage import Storage
 from assay.contracts.catalog import Record
 from assay.contracts.config import ModelSection, SuiteConfig, load_config
 from assay.contracts.evaluation import EvaluationPaths
-from assay.contracts.results import Manifest, ModelOutcome, SourceObject
+from assay.contracts.results import ModelOutcome
 from assay.inference.errors import ModelAnswerError
 from assay.inference.runner import Answer
 from assay.inference.store import read_responses
 from assay.pipeline import step_results, steps
 from assay.pipeline.plan import PREPROCESS, dependencies
+from tests.unit.evaluation_support import begun
 
 CONFIG = b"""\
 pipeline: {name: sums}
@@ -59,20 +59,8 @@ class Recorded:
 @pytest.fixture
 def storage(storage: Storage) -> Storage:
     """With an evaluation in it that is about to begin."""
-    source = SourceObject(uri="s3://drops/x", version_id=None, sha256="0" * 64)
-    manifest = Manifest(
-        evaluation_id=PATHS.evaluation_id,
-        suite="sums",
-        requested_at=datetime(2026, 1, 2, tzinfo=UTC),
-        config=source,
-        catalog=source,
-        records=RECORDS,
-        versions={},
-    )
-    storage.write(PATHS.manifest, manifest.model_dump_json().encode())
-    storage.write(PATHS.config, CONFIG)
     records = [Record(id=f"r{n}", model_input=str(n), target_output=str(n)) for n in range(RECORDS)]
-    storage.write(PATHS.catalog, "".join(f"{record.model_dump_json()}\n" for record in records).encode())
+    begun(storage, PATHS, CONFIG, records)
     return storage
 
 

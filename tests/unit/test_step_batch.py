@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -13,13 +12,14 @@ from assay.aws import bedrock_batch, providers, runtime
 from assay.aws.storage import Storage
 from assay.contracts.catalog import Record
 from assay.contracts.evaluation import EvaluationPaths
-from assay.contracts.results import Manifest, ModelOutcome, SourceObject
+from assay.contracts.results import ModelOutcome
 from assay.inference import batch
 from assay.inference.batch import JobState
 from assay.inference.errors import ModelCallError
 from assay.inference.runner import Answer
 from assay.inference.store import read_responses
 from assay.pipeline import steps
+from tests.unit.evaluation_support import begun
 
 CONFIG = b"""\
 pipeline: {name: sums}
@@ -95,20 +95,8 @@ def single(storage: Storage, monkeypatch: pytest.MonkeyPatch) -> Single:
 
 
 def lay(storage: Storage, count: int, config: bytes = CONFIG) -> None:
-    source = SourceObject(uri="s3://drops/x", version_id=None, sha256="0" * 64)
-    manifest = Manifest(
-        evaluation_id=PATHS.evaluation_id,
-        suite="sums",
-        requested_at=datetime(2026, 1, 2, tzinfo=UTC),
-        config=source,
-        catalog=source,
-        records=count,
-        versions={},
-    )
     records = [Record(id=str(number), model_input=f"{number}+1?", target_output="4") for number in range(count)]
-    storage.write(PATHS.manifest, manifest.model_dump_json().encode())
-    storage.write(PATHS.config, config)
-    storage.write(PATHS.catalog, "".join(f"{record.model_dump_json()}\n" for record in records).encode())
+    begun(storage, PATHS, config, records)
 
 
 def outcome(storage: Storage) -> ModelOutcome:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 import pytest
 
 from assay.aws import providers
 from assay.aws.storage import Storage
 from assay.contracts.catalog import Record
 from assay.contracts.evaluation import EvaluationPaths
-from assay.contracts.results import Manifest, ModelOutcome, SourceObject
+from assay.contracts.results import ModelOutcome
 from assay.inference.runner import Answer
 from assay.inference.store import read_responses
 from assay.pipeline import steps
+from tests.unit.evaluation_support import begun
 
 CONFIG = b"""\
 pipeline: {name: sums}
@@ -42,21 +41,8 @@ class Paid:
 
 
 def lay(storage: Storage, allotment: float) -> None:
-    source = SourceObject(uri="s3://drops/x", version_id=None, sha256="0" * 64)
-    manifest = Manifest(
-        evaluation_id=PATHS.evaluation_id,
-        suite="sums",
-        requested_at=datetime(2026, 1, 2, tzinfo=UTC),
-        config=source,
-        catalog=source,
-        records=20,
-        versions={},
-        allotments={"m": allotment},
-    )
     records = [Record(id=str(number), model_input=f"{number}+1?", target_output="4") for number in range(20)]
-    storage.write(PATHS.manifest, manifest.model_dump_json().encode())
-    storage.write(PATHS.config, CONFIG)
-    storage.write(PATHS.catalog, "".join(f"{record.model_dump_json()}\n" for record in records).encode())
+    begun(storage, PATHS, CONFIG, records, allotments={"m": allotment})
 
 
 def test_asking_stops_at_the_models_part_and_a_restart_has_only_what_is_left(
