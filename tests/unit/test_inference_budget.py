@@ -10,32 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from assay.contracts.catalog import Record
-from assay.contracts.results import Response
 from assay.inference.budget import Budget, Tariff
 from assay.inference.errors import MalformedReplyError, ThrottledError, UnavailableError
 from assay.inference.runner import Answer, AskSummary, ask_all
+from tests.unit.inference_support import Kept, Limits
 
 # A prompt of 10 bytes and an answer of at most 20 tokens: 10 * 1 + 20 * 2 = 50 millionths of a dollar at worst.
 TARIFF = Tariff(input_usd=1.0, output_usd=2.0, longest_output=20)
 WORST = 50e-6
-
-
-@dataclass
-class Limits:
-    concurrency: int = 4
-    request_seconds: float = 60.0
-    evaluate_seconds: float = 1e6
-
-
-@dataclass
-class Kept:
-    responses: list[Response] = field(default_factory=list)
-
-    def append(self, responses: list[Response]) -> None:
-        self.responses.extend(responses)
-
-    def answered(self) -> set[str]:
-        return {response.record_id for response in self.responses if response.failure is None}
 
 
 @dataclass

@@ -1,28 +1,21 @@
+"""What becomes of each record that a model is asked about."""
+
 from __future__ import annotations
 
 import itertools
-import os
 import random
-import signal
-import subprocess
-import sys
 import threading
 import time
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import assay
 from assay.contracts.catalog import Record
 from assay.contracts.config import LimitsSection
 from assay.contracts.results import Response
 from assay.inference import runner
-from assay.inference.asking import InterruptedAskError
 from assay.inference.errors import (
     MalformedReplyError,
     ModelAnswerError,
@@ -30,93 +23,8 @@ from assay.inference.errors import (
     ThrottledError,
     UnavailableError,
 )
-from assay.inference.runner import Answer, AskSummary, ask_all
-
-
-class Clock:
-    """Time that passes only when somebody sleeps; the longest of concurrent sleeps counts once each."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-        self._lock = threading.Lock()
-
-    def __call__(self) -> float:
-        return self.now
-
-    def sleep(self, seconds: float) -> None:
-        with self._lock:
-            self.now += seconds
-
-
-@dataclass
-class Limits:
-    concurrency: int = 4
-    request_seconds: float = 60.0
-    evaluate_seconds: float = 1e9
-
-
-@dataclass
-class Kept:
-    """A store in memory that remembers its parts."""
-
-    parts: list[list[Response]] = field(default_factory=list)
-
-    def append(self, responses: list[Response]) -> None:
-        self.parts.append(responses)
-
-    def answered(self) -> set[str]:
-        return {key for key, response in self.last().items() if response.failure is None}
-
-    def last(self) -> dict[str, Response]:
-        return {response.record_id: response for part in self.parts for response in part}
-
-
-@dataclass
-class FakeModel:
-    """A model whose replies to each prompt come from a list, and are "echo" once the list is at its end."""
-
-    script: dict[str, list[ModelCallError | Exception]] = field(default_factory=dict)
-    asked: Counter[str] = field(default_factory=Counter)
-    deadlines: list[float] = field(default_factory=list)
-    during: Callable[[str], None] = lambda _prompt: None
-    lock: threading.Lock = field(default_factory=threading.Lock)
-
-    def ask(self, prompt: str, *, deadline_seconds: float) -> Answer:
-        with self.lock:
-            self.asked[prompt] += 1
-            self.deadlines.append(deadline_seconds)
-            faults = self.script.get(prompt, [])
-            fault = faults.pop(0) if faults else None
-        self.during(prompt)
-        if fault is not None:
-            raise fault
-        return Answer(text=f"echo {prompt}", latency_ms=7.0)
-
-
-def catalog(count: int) -> list[Record]:
-    return [Record(id=str(number), model_input=f"q{number}", target_output="a") for number in range(count)]
-
-
-def ask(
-    records: Iterable[Record],
-    model: runner.Model,
-    store: Kept | None = None,
-    limits: runner.Limits | None = None,
-    clock: Clock | None = None,
-) -> tuple[AskSummary, Kept]:
-    store = store if store is not None else Kept()
-    clock = clock or Clock()
-    summary = ask_all(
-        records,
-        model=model,
-        prompt_of=lambda record: record.model_input,
-        store=store,
-        limits=limits or Limits(),
-        clock=clock,
-        sleep=clock.sleep,
-        rng=random.Random(1),
-    )
-    return summary, store
+from assay.inference.runner import Answer, ask_all
+from tests.unit.inference_support import Clock, FakeModel, Kept, Limits, ask, catalog
 
 
 def test_every_record_is_answered_once() -> None:
@@ -124,7 +32,7 @@ def test_every_record_is_answered_once() -> None:
     summary, store = ask(catalog(50), model)
     assert (summary.records, summary.answered, summary.failed, summary.requests) == (50, 50, 0, 50)
     assert set(model.asked.values()) == {1}
-    kept = store.last()
+    kept = store.last
     assert kept["7"] == Response(record_id="7", text="echo q7", latency_ms=7.0, attempts=1, prompt="q7")
     assert len(kept) == 50
 
@@ -145,8 +53,8 @@ def test_what_may_pass_is_asked_again(fault: ModelCallError) -> None:
     model = FakeModel(script={"q1": [fault, fault]})
     summary, store = ask(catalog(3), model)
     assert summary.answered == 3
-    assert store.last()["1"].attempts == 3
-    assert store.last()["1"].latency_ms == 7.0
+    assert store.last["1"].attempts == 3
+    assert store.last["1"].latency_ms == 7.0
     assert summary.requests == 5
 
 
@@ -159,7 +67,7 @@ def test_what_will_not_pass_is_not_asked_again(fault: ModelCallError, kind: str)
     summary, store = ask(catalog(3), model)
     assert summary.errors == {kind: 1}
     assert model.asked["q1"] == 1
-    response = store.last()["1"]
+    response = store.last["1"]
     assert response.text is None
     assert response.latency_ms is None
     assert response.failure is not None
@@ -170,7 +78,7 @@ def test_an_unforeseen_error_costs_one_record_and_tells_nothing_of_the_prompt() 
     model = FakeModel(script={"q1": [KeyError("the prompt was q1")]})
     summary, store = ask(catalog(3), model)
     assert summary.errors == {"UnforeseenError": 1}
-    failure = store.last()["1"].failure
+    failure = store.last["1"].failure
     assert failure is not None
     assert failure.reason == "the provider raised KeyError"
 
@@ -179,12 +87,12 @@ def test_a_record_is_given_up_when_its_time_is_over() -> None:
     model = FakeModel(script={"q0": [ThrottledError("slow down")] * 1000})
     clock = Clock()
     summary, store = ask(catalog(1), model, clock=clock, limits=Limits(request_seconds=30))
-    failure = store.last()["0"].failure
+    failure = store.last["0"].failure
     assert summary.errors == {"Throttled": 1}
     assert failure is not None
     assert failure.reason.startswith("slow down (given up after ")
     assert clock.now <= 1030
-    assert store.last()["0"].attempts == model.asked["q0"] > 2
+    assert store.last["0"].attempts == model.asked["q0"] > 2
 
 
 def test_each_request_is_told_how_much_of_its_records_time_is_left() -> None:
@@ -201,7 +109,7 @@ def test_records_that_the_whole_time_was_too_short_for_fail_unasked() -> None:
     summary, store = ask(catalog(20), model, clock=clock, limits=Limits(concurrency=1, evaluate_seconds=45))
     assert (summary.records, summary.answered, summary.errors) == (20, 5, {"DeadlineExceeded": 15})
     assert model.deadlines == [45, 35, 25, 15, 5]
-    late = store.last()["19"]
+    late = store.last["19"]
     assert late.attempts == 0
     assert late.failure is not None
     assert late.failure.reason == "the evaluation's 45 s were over before this record was asked"
@@ -245,7 +153,7 @@ def test_a_model_that_never_comes_back_does_not_hold_the_run(monkeypatch: pytest
     )
     release.set()
     assert (summary.records, summary.answered, summary.errors) == (8, 3, {"DeadlineExceeded": 5})
-    failure = store.last()["3"].failure
+    failure = store.last["3"].failure
     assert failure is not None
     assert "no sign of life" in failure.reason
 
@@ -294,43 +202,14 @@ def test_a_request_that_hangs_is_given_up_once_it_is_known_how_long_answers_take
     model = Hanging()
     summary, store = ask(catalog(31), model, clock=clock, limits=Limits(concurrency=1))
     assert summary.answered == 31
-    assert store.last()["30"].attempts == 3
+    assert store.last["30"].attempts == 3
     assert model.deadlines[-3:] == [2.0, 8.0, pytest.approx(32.0)]
 
 
 def test_a_failure_keeps_the_id_of_its_last_request() -> None:
     model = FakeModel(script={"q0": [ModelAnswerError("400", request_id="r-7")]})
     _, store = ask(catalog(1), model)
-    assert store.last()["0"].request_id == "r-7"
-
-
-def test_a_second_run_asks_only_what_has_no_answer() -> None:
-    store = Kept()
-    broken = FakeModel(script={f"q{number}": [ModelAnswerError("400")] for number in range(0, 30, 3)})
-    first, _ = ask(catalog(30), broken, store)
-    assert (first.answered, first.failed) == (20, 10)
-    mended = FakeModel()
-    second, _ = ask(catalog(30), mended, store)
-    assert (second.records, second.resumed, second.answered, second.failed) == (30, 20, 10, 0)
-    assert set(mended.asked) == {f"q{number}" for number in range(0, 30, 3)}
-    assert store.answered() == {str(number) for number in range(30)}
-
-
-def test_responses_are_kept_in_parts_of_five_hundred() -> None:
-    _, store = ask(catalog(1230), FakeModel())
-    assert [len(part) for part in store.parts] == [500, 500, 230]
-
-
-def test_responses_are_kept_after_two_seconds_at_the_latest() -> None:
-    clock = Clock()
-
-    def slowly(_prompt: str) -> None:
-        clock.sleep(1)
-        time.sleep(0.01)
-
-    _, store = ask(catalog(10), FakeModel(during=slowly), clock=clock, limits=Limits(concurrency=1))
-    assert len(store.parts) >= 3
-    assert max(len(part) for part in store.parts) <= 5
+    assert store.last["0"].request_id == "r-7"
 
 
 def test_throttling_lowers_the_requests_in_flight_until_the_model_keeps_up() -> None:
@@ -361,86 +240,6 @@ def test_throttling_lowers_the_requests_in_flight_until_the_model_keeps_up() -> 
     assert summary.answered == 300
     assert summary.lowest_concurrency <= 3
     assert most_late <= 8
-
-
-def test_records_are_taken_only_as_there_is_room() -> None:
-    taken = 0
-    ahead: list[int] = []
-
-    def lazy() -> Iterator[Record]:
-        nonlocal taken
-        for record in catalog(2000):
-            taken += 1
-            yield record
-
-    class Slow(Kept):
-        def append(self, responses: list[Response]) -> None:
-            time.sleep(0.02)
-            super().append(responses)
-            ahead.append(taken - sum(len(part) for part in self.parts))
-
-    summary, _ = ask(lazy(), FakeModel(), Slow(), Limits(concurrency=8))
-    assert summary.answered == 2000
-    assert max(ahead) <= runner.UNWRITTEN_RESPONSES + 4 * 8
-
-
-def test_an_error_of_the_catalog_is_raised_after_what_was_answered_is_kept() -> None:
-    def torn() -> Iterator[Record]:
-        yield from catalog(10)
-        raise ValueError("line 11 is not JSON")
-
-    store = Kept()
-    with pytest.raises(ValueError, match="line 11"):
-        ask(torn(), FakeModel(), store)
-    assert len(store.answered()) == 10
-
-
-def test_an_error_of_the_store_is_raised() -> None:
-    class Full(Kept):
-        def append(self, responses: list[Response]) -> None:
-            raise OSError("no more room")
-
-    with pytest.raises(OSError, match="no more room"):
-        ask(catalog(10), FakeModel(), Full())
-
-
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_run_that_is_told_to_stop_keeps_what_it_has_and_goes_on_from_there(number: signal.Signals) -> None:
-    heard: list[int] = []
-    store = Kept()
-    asked = itertools.count(1)
-
-    def interrupt(_prompt: str) -> None:
-        if next(asked) == 60:
-            os.kill(os.getpid(), number)
-        time.sleep(0.002)
-
-    before = signal.signal(number, lambda signum, _frame: heard.append(signum))
-    try:
-        with pytest.raises(InterruptedAskError):
-            ask(catalog(5000), model := FakeModel(during=interrupt), store)
-    finally:
-        signal.signal(number, before)
-    assert heard == [number]
-    assert 60 <= len(store.answered()) == sum(model.asked.values()) < 5000
-    rest = FakeModel()
-    summary, _ = ask(catalog(5000), rest, store)
-    assert summary.resumed + summary.answered == 5000
-    assert not set(rest.asked) & set(model.asked)
-
-
-def test_signals_do_what_they_did_before_once_the_run_is_over() -> None:
-    before = signal.getsignal(signal.SIGTERM)
-    ask(catalog(1), FakeModel())
-    assert signal.getsignal(signal.SIGTERM) is before
-
-
-def test_a_run_outside_of_the_main_thread_works_too() -> None:
-    found: list[AskSummary] = []
-    thread = threading.Thread(target=lambda: found.append(ask(catalog(5), FakeModel())[0]))
-    thread.start()
-    thread.join(timeout=10)
-    assert found[0].answered == 5
 
 
 @settings(max_examples=40, deadline=None)
@@ -479,40 +278,3 @@ def test_the_counts_add_up_whatever_goes_wrong(
     assert len({response.record_id for response in written}) == len(written) == count - summary.resumed
     assert sum(response.attempts for response in written) == summary.requests == sum(model.asked.values())
     assert all((response.failure is None) == (response.text is not None) for response in written)
-
-
-def test_a_process_that_is_terminated_writes_what_it_has_and_then_dies_of_the_signal(tmp_path: Path) -> None:
-    program = """
-import sys, time
-from pathlib import Path
-from assay.contracts.catalog import Record
-from assay.contracts.config import LimitsSection
-from assay.inference.runner import Answer, ask_all
-from assay.inference.store import PartStore
-
-class Folder:
-    def keys(self, prefix): return sorted(str(path) for path in Path(prefix).iterdir())
-    def read(self, key): return Path(key).read_bytes()
-    def write(self, key, body): Path(key).write_bytes(body)
-
-class Slow:
-    def ask(self, prompt, *, deadline_seconds):
-        if prompt == "q30":
-            print("going", flush=True)
-        time.sleep(0.01)
-        return Answer(prompt, 10.0)
-
-records = (Record(id=str(n), model_input=f"q{n}", target_output="a") for n in range(100_000))
-store = PartStore(Folder(), sys.argv[1] + "/")
-ask_all(records, model=Slow(), prompt_of=lambda r: r.model_input, store=store, limits=LimitsSection(concurrency=4))
-"""
-    environment = os.environ | {"PYTHONPATH": str(Path(assay.__file__).parents[1])}
-    command = [sys.executable, "-c", program, str(tmp_path)]
-    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "going\n"
-        process.terminate()
-        assert process.wait(timeout=30) == -signal.SIGTERM
-    lines = [line for part in sorted(tmp_path.iterdir()) for line in part.read_text().splitlines()]
-    assert len(lines) >= 30
-    assert len({Response.model_validate_json(line).record_id for line in lines}) == len(lines)
