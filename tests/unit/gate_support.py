@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,6 +11,7 @@ from assay.contracts.config import SuiteConfig, load_config
 from assay.contracts.gate import GateBaseline
 from assay.contracts.results import Comparison, Mean, ModelOutcome, RankedModel, ScoreSummary
 from assay.decision.gate import Baseline, Catalog
+from tests.unit.decision_support import Column
 
 ID, BEFORE = "9f2c0c8a4f3e4b0d8a5c2e1f7b6d4a39", "1" * 32
 PACKAGE = "arn:aws:sagemaker:eu-west-1:123456789012:model-package/sums/3"
@@ -25,12 +25,6 @@ models:
 algorithms: [{algorithms}]
 gate: {{{gate}}}
 """
-
-
-@dataclass(frozen=True)
-class Column:
-    record_ids: list[str]
-    values: Any
 
 
 class Scores:

@@ -1,106 +1,30 @@
+"""How models are compared in pairs and ranked, which are eligible, and what is said of it."""
+
 from __future__ import annotations
 
 import math
 import os
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 import assay
 from assay.contracts.algorithms import ALGORITHMS, Algorithm
-from assay.contracts.config import SuiteConfig
-from assay.contracts.results import Comparison, Failure, Latency, ModelOutcome
+from assay.contracts.results import Comparison, Failure, ModelOutcome
 from assay.decision.compare import compare
 from assay.decision.explanation import points
 from assay.decision.records import RecordIndex
+from tests.unit.decision_support import Column, Table, decide, index, outcome, right, suite, table
 
 NAN = math.nan
-
-
-@dataclass(frozen=True)
-class Column:
-    record_ids: list[str]
-    values: NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Table:
-    columns: dict[tuple[str, str], Column]
-
-    def column(self, algorithm: str, score: str) -> Column | None:
-        return self.columns.get((algorithm, score))
-
-
-def suite(*models: str, **sections: Any) -> SuiteConfig:
-    deployment = {"instance_type": "ml.g5.xlarge", "num_instances": 1}
-    return SuiteConfig.model_validate(
-        {
-            "pipeline": {"name": "demo"},
-            "dataset": {"input_data_location": "faq.jsonl"},
-            "models": [{"name": name, "model_id": "m", "deployment_config": deployment} for name in models],
-            "algorithms": ["FactualKnowledge"],
-            **sections,
-        }
-    )
-
-
-def index(ids: Iterable[Any]) -> RecordIndex:
-    return RecordIndex({str(name): place for place, name in enumerate(ids)})
-
-
-def table(values: Sequence[float], ids: Sequence[str] | None = None, algorithm: str = "FactualKnowledge") -> Table:
-    ids = list(ids) if ids is not None else [str(number) for number in range(len(values))]
-    column = Column(ids, np.array(values, dtype=np.float64))
-    return Table({(algorithm, score): column for score in ALGORITHMS[algorithm].scores})
-
-
-def outcome(model: str, records: int, failed: int = 0) -> ModelOutcome:
-    errors = {"Throttled": failed} if failed else {}
-    return ModelOutcome(
-        model=model, status="evaluated", records=records, answered=records - failed, failed=failed, errors=errors
-    )
 
 
 def broken(model: str) -> ModelOutcome:
     failure = Failure(kind="EndpointFailed", reason="no capacity for ml.g5.xlarge")
     return ModelOutcome(model=model, status="failed", failure=failure)
-
-
-def decide(
-    values: Mapping[str, Sequence[float]],
-    config: SuiteConfig | None = None,
-    extra: Sequence[ModelOutcome] = (),
-    *,
-    replaced: Sequence[ModelOutcome] = (),
-    records: RecordIndex | None = None,
-) -> Comparison:
-    """Compare; `replaced` outcomes stand in the place of plain ones."""
-    count = max(len(found) for found in values.values())
-    failed = {name: sum(math.isnan(value) for value in found) for name, found in values.items()}
-    return compare(
-        evaluation_id="1",
-        config=config or suite(*values),
-        records=records or index(range(count)),
-        outcomes=list(
-            (
-                {name: outcome(name, count, failed[name]) for name in values}
-                | {item.model: item for item in (*extra, *replaced)}
-            ).values()
-        ),
-        scores=[(name, table(found)) for name, found in values.items()],
-        draws=100,
-    )
-
-
-def right(share: int, of: int = 100) -> list[float]:
-    return [1.0] * share + [0.0] * (of - share)
 
 
 def test_the_model_with_the_highest_mean_wins_and_the_lead_is_told_with_its_interval() -> None:
@@ -392,115 +316,6 @@ def test_the_worst_score_is_the_largest_where_less_is_better(monkeypatch: pytest
     assert pair.difference == pytest.approx(-0.1)
     assert pair.errors_as_worst is not None
     assert pair.errors_as_worst.difference == pytest.approx(0.2 * (1 - 0.2) + 0.8 * -0.1)
-
-
-def test_the_probability_of_being_best_is_shared_by_models_that_are_alike() -> None:
-    found = decide({"a": right(50), "b": right(50), "c": right(10)})
-    assert [item.probability_best for item in found.models] == [0.5, 0.5, 0.0]
-    assert (found.draws, found.seed) == (100, 0)
-
-
-def economy(name: str, records: int, wall_seconds: float, p95: float) -> ModelOutcome:
-    latency = Latency(n=records, mean=p95, p50=p95, p90=p95, p95=p95, p99=p95)
-    return outcome(name, records).model_copy(update={"wall_seconds": wall_seconds, "latency": latency})
-
-
-def test_a_model_that_breaks_a_constraint_is_not_eligible_and_the_reason_is_told() -> None:
-    constraints = ["latency_p95_ms <= 2000", {"metric": "factual_knowledge", "at_least": 0.3}]
-    config = suite("slow", "fast", "bad", "unknown", selection={"constraints": constraints})
-    outcomes = [economy("slow", 100, 10, 2500), economy("fast", 100, 10, 500), economy("bad", 100, 10, 500)]
-    found = decide(
-        {"slow": right(90), "fast": right(50), "bad": right(20), "unknown": right(95)}, config, replaced=outcomes
-    )
-    assert (found.winner, found.verdict) == ("fast", None)
-    reasons = {item.model: item.ineligible for item in found.models}
-    assert reasons == {
-        "fast": None,
-        "slow": "latency_p95_ms <= 2000 is asked, and its value is 2,500",
-        "bad": "factual_knowledge >= 0.3 is asked, and its value is 0.2",
-        "unknown": "latency_p95_ms <= 2000 is asked, and its value is not known",
-    }
-    assert [item.kept for item in found.models[0].constraints] == [True, True]
-    assert found.models[0].constraints[1].sure
-
-
-def test_constraints_that_all_break_leave_no_winner() -> None:
-    config = suite("a", "b", selection={"constraints": ["failed_share <= -1"]})
-    found = decide({"a": right(50), "b": right(40)}, config)
-    assert (found.winner, found.selection) == (None, None)
-    assert "none is eligible. Not eligible: a: failed_share <= -1 is asked, and its value is 0" in found.explanation
-
-
-def test_the_cheapest_is_chosen_where_cost_is_the_objective_and_its_price_in_quality_is_told() -> None:
-    config = suite(
-        "dear", "cheap", "worst", selection={"objective": "cost"}, pricing={"instances": {"ml.g5.xlarge": 3.6}}
-    )
-    outcomes = [economy("dear", 100, 100, 50), economy("cheap", 100, 10, 60), economy("worst", 100, 20, 70)]
-    found = decide({"dear": right(90), "cheap": right(60), "worst": right(50)}, config, replaced=outcomes)
-    assert (found.winner, found.verdict) == ("cheap", "worse")
-    assert found.explanation.startswith(
-        "cheap has the lowest cost of the eligible models, $0.10 for 1,000 answers. Its mean of "
-        "FactualKnowledge.factual_knowledge is 60.0 points [50.2, 69.1]. It is behind dear by 30.0 points"
-    )
-    assert found.selection is not None
-    assert (found.selection.rival, found.selection.front) == ("dear", ["quality", "cost", "latency"])
-    assert {item.model: item.on_front for item in found.models} == {"dear": True, "cheap": True, "worst": False}
-    assert [item.rank for item in found.models] == [1, 2, 3]
-    assert any("own" in sentence for sentence in found.assumptions)
-
-
-def test_among_equivalent_models_a_later_criterion_decides() -> None:
-    sections = {"gate": {"margin": 0.05}, "pricing": {"instances": {"ml.g5.xlarge": 3.6}}}
-    values = {"dear": right(501, 1000), "cheap": right(500, 1000), "bad": right(100, 1000)}
-    outcomes = [economy("dear", 1000, 100, 50), economy("cheap", 1000, 10, 60), economy("bad", 1000, 1, 70)]
-    config = suite(*values, selection={"objective": ["quality", "cost"]}, **sections)
-    found = decide(values, config, replaced=outcomes)
-    assert (found.winner, found.verdict) == ("cheap", "equivalent")
-    assert found.explanation.startswith("cheap has the lowest cost of the models that are equal to the best in quality")
-    assert decide(values, suite(*values, **sections), replaced=outcomes).winner == "dear"
-
-
-def test_weights_rank_by_the_weighted_mean_of_the_scores_and_say_how_firm_they_are() -> None:
-    config = suite(
-        "exact", "loose", selection={"weights": {"factual_knowledge": 3, "factual_knowledge_quasi_exact": 1}}
-    )
-    ids = [str(number) for number in range(200)]
-
-    def both(strict: int, loose: int) -> Table:
-        columns = {"factual_knowledge": right(strict, 200), "factual_knowledge_quasi_exact": right(loose, 200)}
-        return Table({("FactualKnowledge", name): Column(ids, np.array(found)) for name, found in columns.items()})
-
-    found = compare(
-        evaluation_id="1",
-        config=config,
-        records=index(ids),
-        outcomes=[outcome("exact", 200), outcome("loose", 200)],
-        scores=[("exact", both(120, 40)), ("loose", both(60, 160))],
-        draws=50,
-    )
-    assert (found.metric, found.direction, found.winner) == ("selection.weighted", "higher", "exact")
-    means = {item.model: item.scores[-1].mean.value for item in found.models}
-    assert means == {"exact": pytest.approx(0.5), "loose": pytest.approx(0.425)}
-    assert found.selection is not None
-    strict, loose = found.selection.weights
-    assert (strict.weight, loose.weight) == (0.75, 0.25)
-    assert [strict.low, strict.high, loose.low, loose.high] == pytest.approx([2 / 3, 1, 0, 1 / 3])
-    assert config.metric() == ("FactualKnowledge", "factual_knowledge", "higher")
-
-
-def test_categories_in_which_the_winner_is_worse_are_found() -> None:
-    names = ["easy", "hard"]
-    categories = np.array([0] * 150 + [1] * 50)
-    records = RecordIndex({str(n): n for n in range(200)}, categories=categories, category_names=names)
-    values = {"a": [1.0] * 150 + [0.0] * 50, "b": [0.0] * 150 + [1.0] * 50}
-    found = decide(values, records=records)
-    assert found.winner == "a"
-    assert [(item.category, item.records, item.n, item.verdict) for item in found.slices] == [
-        ("easy", 150, 150, "better"),
-        ("hard", 50, 50, "worse"),
-    ]
-    assert found.slices[1].means == {"a": 0.0, "b": 1.0}
-    assert found.categories_left_out == 0
 
 
 def test_an_outcome_of_another_suite_is_refused() -> None:

@@ -2,33 +2,18 @@ from __future__ import annotations
 
 import math
 import weakref
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from assay.contracts.algorithms import Direction
 from assay.contracts.catalog import Record
 from assay.decision.records import RecordIndex, ScoreGrid, score_grids, weighted_grid
+from tests.unit.decision_support import Column, Table
 
 NAN = math.nan
 WANTED: list[tuple[str, str, Direction, bool]] = [("A", "s", "higher", True), ("A", "t", "lower", False)]
-
-
-@dataclass(frozen=True)
-class Column:
-    record_ids: Sequence[str]
-    values: NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Table:
-    columns: dict[str, Column]
-
-    def column(self, algorithm: str, score: str) -> Column | None:
-        return self.columns.get(score)
 
 
 def record(name: str, **fields: str) -> Record:
@@ -65,7 +50,7 @@ def test_without_a_cluster_key_records_count_as_independent() -> None:
 
 def test_scores_are_joined_on_the_id_and_what_is_missing_is_no_number() -> None:
     index = RecordIndex({"x": 0, "y": 1, "z": 2})
-    table = Table({"s": Column(["z", "x"], np.array([1.0, NAN]))})
+    table = Table({("A", "s"): Column(["z", "x"], np.array([1.0, NAN]))})
     first, second = score_grids(WANTED, ["a", "b"], index, [("b", table)])
     np.testing.assert_array_equal(first.values, [[NAN, NAN, NAN], [NAN, NAN, 1.0]])
     assert np.isnan(second.values).all()
@@ -74,7 +59,7 @@ def test_scores_are_joined_on_the_id_and_what_is_missing_is_no_number() -> None:
 
 def test_a_record_that_was_asked_several_times_counts_once_with_the_mean_of_its_scores() -> None:
     index = RecordIndex({"x": 0, "y": 1})
-    table = Table({"s": Column(["x", "y", "x", "x"], np.array([1.0, 1.0, 0.0, NAN]))})
+    table = Table({("A", "s"): Column(["x", "y", "x", "x"], np.array([1.0, 1.0, 0.0, NAN]))})
     [found, _] = score_grids(WANTED, ["a"], index, [("a", table)])
     assert found.values.tolist() == [[0.5, 1.0]]
     assert not found.binary
@@ -86,7 +71,7 @@ def test_no_more_than_one_table_is_kept_at_a_time() -> None:
     def tables() -> Iterator[tuple[str, Table]]:
         for name in ("a", "b", "c"):
             assert not any(found() for found in alive)
-            table = Table({"s": Column(["x"], np.array([1.0]))})
+            table = Table({("A", "s"): Column(["x"], np.array([1.0]))})
             alive.append(weakref.ref(table))
             yield name, table
             del table
@@ -100,7 +85,7 @@ def test_no_more_than_one_table_is_kept_at_a_time() -> None:
     [("a", "w", "'w', which is no record of the catalog"), ("c", "x", "does not name: c")],
 )
 def test_scores_of_strangers_are_refused(name: str, record_id: str, message: str) -> None:
-    table = Table({"s": Column([record_id], np.array([1.0]))})
+    table = Table({("A", "s"): Column([record_id], np.array([1.0]))})
     with pytest.raises(ValueError, match=message):
         score_grids(WANTED, ["a"], RecordIndex({"x": 0}), [(name, table)])
 

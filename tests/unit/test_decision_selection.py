@@ -1,3 +1,5 @@
+"""What a choice is made of: costs, constraints, the front, criteria in their order, the ranges of weights."""
+
 from __future__ import annotations
 
 from typing import Any
