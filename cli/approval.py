@@ -72,7 +72,8 @@ def registered_package(place: str, table: Evaluations, evaluation: str) -> str:
     state = table.get(evaluation)
     if state is None:
         raise CommandError(f"{place} has no evaluation {evaluation}", FAILED)
-    if state.status != "completed":
+    # Before its status: an evaluation may have failed after its winner was registered.
+    if state.model_package_arn is None and state.status != "completed":
         raise CommandError(
             f"evaluation {evaluation} is not completed but {state.status}: there is nothing to decide", FAILED
         )

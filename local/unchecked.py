@@ -23,7 +23,7 @@ UNCHECKED: tuple[Unchecked, ...] = (
     Unchecked("Encryption: KMS keys, SSE settings", "stored; nothing is encrypted on this machine"),
     Unchecked(
         "Quotas and throttling of the services",
-        "no limit but a function's reserved concurrency and 8 instances of each type behind endpoints",
+        "no limit but a function's reserved concurrency, instances of each type behind endpoints, and batch jobs",
     ),
     Unchecked("Lambda: memory size, ephemeral storage, architecture", "a handler may use what the machine has"),
     Unchecked(

@@ -35,9 +35,8 @@ With this first line an editor that speaks YAML completes keys and marks faults 
 ```
 
 A config is YAML in UTF-8, at most 256 KiB. Unknown keys, keys that stand twice, numbers that are not finite and
-values of another type are refused, all at once, each with its line. Keys that are *not carried out yet* are understood,
-and refused where they stand, so that no key is without its effect. Rules between keys are checked by Assay, not by the
-schema.
+values of another type are refused, all at once, each with its line. No key is without its effect. Rules between keys
+are checked by Assay, not by the schema.
 """
 
 

@@ -90,23 +90,17 @@ class Surroundings:
         """What the suite's own people were told."""
         return self._received(self.suite_queue)
 
-    def name_people(self, *occasions: str) -> None:
-        """The evaluation's config has `notify` on these occasions."""
+    def name_people(self, *occasions: str, suite: str = "sums") -> None:
+        """The config of the suite has `notify` on these occasions."""
+        item = {"pk": {"S": f"SUITE#{suite}"}, "sk": {"S": "CONFIG"}, "notify_on": {"SS": list(occasions)}}
+        self.machines.client("dynamodb").put_item(TableName=self.name, Item=item)
+
+    def lose_people(self) -> None:
+        """The config goes at this moment, and the suite's own topic is gone already."""
+        self.name_people("completed", "approval", "failed", suite="without-topic")
         self.machines.client("dynamodb").update_item(
             TableName=self.name,
             Key={"pk": {"S": f"EVALUATION#{ID}"}, "sk": {"S": "STATE"}},
-            UpdateExpression="SET notify_on = :on",
-            ExpressionAttributeValues={":on": {"SS": list(occasions)}},
-        )
-
-    def lose_people(self) -> None:
-        """The config was changed meanwhile, and the suite's own topic is gone."""
-        self.name_people("completed", "approval", "failed")
-        table = self.machines.client("dynamodb")
-        state = {"pk": {"S": f"EVALUATION#{ID}"}, "sk": {"S": "STATE"}}
-        table.update_item(
-            TableName=self.name,
-            Key=state,
             UpdateExpression="SET suite = :other",
             ExpressionAttributeValues={":other": {"S": "without-topic"}},
         )

@@ -11,6 +11,7 @@ from typing import Any
 
 from assay.contracts.config import SuiteConfig
 from assay.contracts.errors import (
+    AddressRefusedError,
     ModelPackageRefusedError,
     ObjectNotFoundError,
     RejectedError,
@@ -135,17 +136,13 @@ class Log:
 
     running: dict[str, str | None] = field(default_factory=dict)
     correlations: dict[str, str | None] = field(default_factory=dict)
-    notified: dict[str, frozenset[str]] = field(default_factory=dict)
     held: list[str] = field(default_factory=list)
 
     def has_started(self, evaluation_id: str) -> bool:
         return self.running.get(evaluation_id) is not None
 
-    def begin(
-        self, evaluation_id: str, *, suite: str, bucket: str, correlation_id: str | None, notify_on: Collection[str]
-    ) -> bool:
+    def begin(self, evaluation_id: str, *, suite: str, bucket: str, correlation_id: str | None) -> bool:
         self.correlations[evaluation_id] = correlation_id
-        self.notified[evaluation_id] = frozenset(notify_on)
         return self.running.setdefault(evaluation_id, None) is None
 
     def started(self, evaluation_id: str, execution_arn: str) -> None:
@@ -231,11 +228,14 @@ class Timetable:
 
 @dataclass
 class Audiences:
-    """Addresses by suite, in memory."""
+    """Addresses by suite, in memory; what stands in `refused` is not taken."""
 
     emails: dict[str, list[str]] = field(default_factory=dict)
+    refused: set[str] = field(default_factory=set)
 
     def put(self, suite: str, emails: Collection[str]) -> None:
+        for email in self.refused & set(emails):
+            raise AddressRefusedError(f"{email}: Invalid parameter: Endpoint")
         self.emails[suite] = list(emails)
 
     def remove(self, suite: str) -> None:

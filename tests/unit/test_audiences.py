@@ -7,8 +7,10 @@ from typing import Any
 
 import boto3
 import pytest
+from botocore.exceptions import ClientError
 
 from assay.aws.audiences import Audiences
+from assay.contracts.errors import AddressRefusedError
 
 TOPICS = "arn:aws:sns:eu-west-1:123456789012:assay-suite-"
 QUEUE = "arn:aws:sqs:eu-west-1:123456789012:mails"
@@ -80,6 +82,17 @@ def test_a_mail_reaches_a_suites_topic_and_one_to_a_suite_without_is_no_fault(au
     url = sqs.get_queue_url(QueueName="mails")["QueueUrl"]
     [message] = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10)["Messages"]
     assert "It is refused." in message["Body"]
+
+
+def test_an_address_that_sns_does_not_take_is_named(audiences: Audiences, sns: Any) -> None:
+    def refuse(**_: Any) -> Any:
+        raise ClientError(
+            {"Error": {"Code": "InvalidParameter", "Message": "Invalid parameter: Endpoint"}}, "Subscribe"
+        )
+
+    sns.meta.events.register("before-call.sns.Subscribe", refuse)
+    with pytest.raises(AddressRefusedError, match=r"ada@example\.org: Invalid parameter: Endpoint"):
+        audiences.put("sums", ["ada@example.org"])
 
 
 def test_an_address_that_has_not_answered_is_neither_asked_again_nor_taken_off(audiences: Audiences, sns: Any) -> None:

@@ -245,6 +245,8 @@ BAD = [
         "did you mean `Europe/Berlin`?",
     ),
     (TAIL, f"{TAIL}\nnotify: {{emails: []}}", 35, "notify.emails", "at least 1"),
+    (TAIL, f"{TAIL}\nnotify: {{emails: [ä@b.de]}}", 35, "notify.emails[0]", "such as team@example.org"),
+    (TAIL, f"{TAIL}\nnotify: {{emails: ['x@y,z@w.org']}}", 35, "notify.emails[0]", "such as team@example.org"),
     (TAIL, f"{TAIL}\nnotify: {{emails: [a b@c]}}", 35, "notify.emails[0]", "such as team@example.org"),
     (TAIL, f"{TAIL}\nnotify: {{emails: [a@b.c], occasions: [complete]}}", 35, "notify.occasions[0]", "`completed`"),
     (TAIL, f"{TAIL}\nmodel_registry: {{model_package_group_name: a b}}", 35, "model_registry.model_package_group_name",

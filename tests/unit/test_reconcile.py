@@ -135,8 +135,9 @@ class World:
     registry: Registry = field(default_factory=Registry)
 
     # the table
-    def registered(self) -> Iterator[EvaluationState]:
-        return (state for state in self.states.values() if state.status == "completed" and state.model_package_arn)
+    def registered(self, since: datetime) -> Iterator[EvaluationState]:
+        concluded = (state for state in self.states.values() if state.status == "completed")
+        return (state for state in concluded if state.model_package_arn and state.requested_at >= since)
 
     def unfinished(self) -> Iterator[EvaluationState]:
         return (state for state in self.states.values() if not state.concluded)

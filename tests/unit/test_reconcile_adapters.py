@@ -287,6 +287,7 @@ def test_evaluations_that_have_not_ended_or_registered_a_model_are_found_by_thei
         },
         "d": {"status": "failed", "concluded_at": "2026-11-24T11:00:00.000Z", "model_package_arn": "arn:package/2"},
         "e": {"status": "failed", "concluded_at": "2026-11-24T11:00:00.000Z"},
+        "f": {"status": "completed", "model_package_arn": "arn:package/1", "requested_at": "2024-11-24T11:00:00+00:00"},
     }.items():
         item = {"pk": f"EVALUATION#{identifier}", "sk": "STATE", "suite": "sums", "bucket": "drops"}
         item |= {"requested_at": NOW.isoformat(), **values}
@@ -303,7 +304,7 @@ def test_evaluations_that_have_not_ended_or_registered_a_model_are_found_by_thei
         "model_package_arn": {"NULL": True},
     }
     boto3.client("dynamodb").put_item(TableName="evaluations", Item=without)
-    registered, unreported = table.registered()
+    registered, unreported = table.registered(NOW - timedelta(days=1))
     assert (unreported.evaluation_id, unreported.model_package_arn) == ("d", "arn:package/2")
     assert unreported.approval_told is None
     assert (registered.evaluation_id, registered.model_package_arn) == ("c", "arn:package")

@@ -17,15 +17,19 @@ def world() -> World:
     return world
 
 
-def test_the_people_of_a_config_hear_of_its_suite_and_its_evaluations_know_of_what(world: World) -> None:
+def test_the_people_of_a_config_hear_of_its_suite_and_of_what_is_written_down(world: World) -> None:
     assert world.audiences.emails == {"sums": ["ada@example.org", "Bob@Example.org"]}
-    assert set(world.log.notified.values()) == {frozenset({"completed", "rejected"})}
+    described = world.book.description("sums")
+    assert described is not None
+    assert described.notify_on == {"completed", "rejected"}
 
 
 def test_a_config_that_names_nobody_any_more_has_no_people(world: World) -> None:
     world.drop("configs/sums.yaml", CONFIG)
     assert world.audiences.emails == {}
-    assert list(world.log.notified.values())[-1] == frozenset()
+    described = world.book.description("sums")
+    assert described is not None
+    assert described.notify_on == frozenset()
 
 
 def test_the_people_of_a_deleted_config_are_let_go(world: World) -> None:
@@ -52,6 +56,14 @@ def test_people_are_told_of_what_is_refused_where_the_config_that_stands_says_so
     world.drop("configs/sums.yaml", NOTIFYING.replace(b"rejected", b"failed"))
     world.drop("catalogs/sums.jsonl", b"{}\n")
     assert world.announcements.audiences_told == [["sums"], []]
+
+
+def test_an_address_that_sns_does_not_take_is_told_by_its_key(world: World) -> None:
+    world.audiences.refused.add("ada@example.org")
+    world.drop("configs/sums.yaml", NOTIFYING)
+    [(error, _)] = world.announcements.mails
+    assert [(fault.key, fault.line) for fault in error.faults] == [("notify.emails", NOTIFYING.count(b"\n"))]
+    assert "ada@example.org" in error.faults[0].message
 
 
 def test_a_request_cannot_bring_people(world: World) -> None:

@@ -31,7 +31,7 @@ def resources(action: str) -> list[Any]:
 
 
 def test_it_may_look_at_registered_packages_and_decide_nothing_about_them() -> None:
-    wanted = actions("registered", "sagemaker")
+    wanted = actions("model_packages", "sagemaker")
     assert wanted == {"sagemaker:BatchDescribeModelPackage", "sagemaker:DescribeModelPackage"}
     for action in wanted:
         [resource] = resources(action)
@@ -40,7 +40,7 @@ def test_it_may_look_at_registered_packages_and_decide_nothing_about_them() -> N
 
 
 def test_it_may_start_and_redrive_both_state_machines_and_no_other() -> None:
-    wanted = actions("machine", "states")
+    wanted = actions("machines", "states")
     assert wanted == {
         f"states:{word}" for word in ("StartExecution", "ListExecutions", "DescribeExecution", "RedriveExecution")
     }

@@ -12,6 +12,7 @@ from botocore.exceptions import ClientError
 
 from assay.aws.faults import code_of, transient_faults
 from assay.aws.mail import Mail, Mailer
+from assay.contracts.errors import AddressRefusedError
 
 _PENDING = ("PendingConfirmation", "Deleted")
 
@@ -36,18 +37,17 @@ class Audiences:
 
     @transient_faults()
     def put(self, suite: str, emails: Collection[str]) -> None:
-        """Have exactly these addresses hear of a suite from now on. SNS asks each new one whether it wants to."""
+        """Have exactly these addresses hear of a suite from now on. SNS asks each new one whether it wants to.
+
+        Raises:
+            AddressRefusedError: SNS does not take one of them; those before it hear of the suite.
+        """
         topic = self._arn(suite)
         self.client.create_topic(Name=topic.rpartition(":")[2], Tags=[{"Key": "assay:owner", "Value": self.owner}])
         wanted = {_normal(email): email for email in emails}
         present = self._subscriptions(topic)
         for address in sorted(wanted.keys() - present.keys()):
-            self.client.subscribe(
-                TopicArn=topic,
-                Protocol="email",
-                Endpoint=wanted[address],
-                Attributes={"RedrivePolicy": json.dumps({"deadLetterTargetArn": self.dead_letters_arn})},
-            )
+            self._subscribe(topic, wanted[address])
         for address in sorted(present.keys() - wanted.keys()):
             # Whoever has not answered yet cannot be taken off; SNS forgets them after two days.
             if present[address] not in _PENDING:
@@ -72,6 +72,18 @@ class Audiences:
 
     def _arn(self, suite: str) -> str:
         return f"{self.arn_prefix}{suite}"
+
+    def _subscribe(self, topic: str, email: str) -> None:
+        redrive = json.dumps({"deadLetterTargetArn": self.dead_letters_arn})
+        try:
+            self.client.subscribe(
+                TopicArn=topic, Protocol="email", Endpoint=email, Attributes={"RedrivePolicy": redrive}
+            )
+        except ClientError as error:
+            message = error.response["Error"].get("Message", "")
+            if code_of(error) == "InvalidParameter" and "Endpoint" in message:
+                raise AddressRefusedError(f"{email}: {message}") from error
+            raise
 
     def _subscriptions(self, topic: str) -> dict[str, str]:
         """ARN of each address's subscription, or that it has not answered yet."""

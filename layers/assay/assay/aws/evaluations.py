@@ -4,8 +4,7 @@ pk                      sk              attributes
 EVALUATION#<id>         STATE           suite, bucket, status (requested, started, completed, failed), requested_at,
                                         execution_arn, started_at; and, from the state machine: concluded_by,
                                         concluded_at, comparison_uri, report_uri, winner, model_package_arn, reason;
-                                        correlation_id where a request gave one; notify_on,
-                                        a set, where its config has `notify`; from the reconciler: given_reason,
+                                        correlation_id where a request gave one; from the reconciler: given_reason,
                                         why it will fail; of a registered winner approval_status, approval_changed_ms,
                                         approval_told_by: what was announced last, of which moment, by which execution
 EVALUATION#<id>         APPROVAL#<when>#<status>    one announcement of its package: announced_by, approval_status,
@@ -20,7 +19,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -64,38 +63,19 @@ class Evaluations:
         return "execution_arn" in item or "concluded_by" in item
 
     @transient_faults()
-    def begin(
-        self,
-        evaluation_id: str,
-        *,
-        suite: str,
-        bucket: str,
-        correlation_id: str | None = None,
-        notify_on: Collection[str] = (),
-    ) -> bool:
+    def begin(self, evaluation_id: str, *, suite: str, bucket: str, correlation_id: str | None = None) -> bool:
         """Write that an evaluation was asked for; False when its pipeline was started already.
 
         An evaluation whose start was interrupted begins again: starting is idempotent, and it would else be lost.
-
-        Args:
-            notify_on: of which occasions the suite's own people are told.
         """
         expression = (
             "SET suite = :suite, #bucket = :bucket, #status = if_not_exists(#status, :requested), "
             "requested_at = if_not_exists(requested_at, :now)"
         )
-        values: dict[str, Any] = {
-            ":suite": suite,
-            ":bucket": bucket,
-            ":requested": "requested",
-            ":now": self._now().isoformat(),
-        }
+        values = {":suite": suite, ":bucket": bucket, ":requested": "requested", ":now": self._now().isoformat()}
         if correlation_id is not None:
             expression += ", correlation_id = :correlation"
             values[":correlation"] = correlation_id
-        if notify_on:
-            expression += ", notify_on = :notify"
-            values[":notify"] = set(notify_on)
         return self._update(
             _evaluation_key(evaluation_id),
             expression,
@@ -135,8 +115,8 @@ class Evaluations:
         for status in ("requested", "started"):
             yield from self._with_status(status)
 
-    def registered(self) -> Iterator[EvaluationState]:
-        """Every concluded evaluation whose winner was registered; one may have failed after that.
+    def registered(self, since: datetime) -> Iterator[EvaluationState]:
+        """Every concluded evaluation requested since then whose winner was registered; one may have failed after that.
 
         Raises:
             TransientError: DynamoDB did not answer.
@@ -144,14 +124,17 @@ class Evaluations:
         # The attribute is NULL where nothing was registered.
         wanted = "attribute_type(model_package_arn, :package)"
         for status in ("completed", "failed"):
-            yield from self._with_status(status, {":package": "S"}, FilterExpression=wanted)
+            values = {":package": "S", ":since": since.isoformat()}
+            yield from self._with_status(status, " AND requested_at >= :since", values, FilterExpression=wanted)
 
-    def _with_status(self, status: str, values: dict[str, str] | None = None, **more: str) -> Iterator[EvaluationState]:
+    def _with_status(
+        self, status: str, condition: str = "", values: dict[str, str] | None = None, **more: str
+    ) -> Iterator[EvaluationState]:
         with transient_faults():
             pages = self._client.get_paginator("query").paginate(
                 TableName=self._table,
                 IndexName=STATUS_INDEX,
-                KeyConditionExpression="#status = :status",
+                KeyConditionExpression=f"#status = :status{condition}",
                 ExpressionAttributeNames={"#status": "status"},
                 ExpressionAttributeValues=_item({":status": status, **(values or {})}),
                 **more,
@@ -213,7 +196,7 @@ class Evaluations:
             ExpressionAttributeValues=_item({":holder": holder}),
         )
 
-    def _update(self, key: Item, expression: str, values: Mapping[str, Any], condition: str | None = None) -> bool:
+    def _update(self, key: Item, expression: str, values: dict[str, str], condition: str | None = None) -> bool:
         request: dict[str, Any] = {"ConditionExpression": condition} if condition else {}
         # Words that DynamoDB keeps for itself.
         names = {f"#{name}": name for name in ("bucket", "status") if f"#{name}" in expression}
@@ -273,5 +256,5 @@ def _state(item: dict[str, Any]) -> EvaluationState:
     )
 
 
-def _item(values: Mapping[str, str | set[str]]) -> dict[str, Any]:
-    return {name: {"S": value} if isinstance(value, str) else {"SS": sorted(value)} for name, value in values.items()}
+def _item(values: dict[str, str]) -> Item:
+    return {name: {"S": value} for name, value in values.items()}

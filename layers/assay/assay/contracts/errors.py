@@ -55,6 +55,10 @@ class ScheduleRefusedError(AssayError):
     """EventBridge Scheduler does not take a schedule expression; the message is its own."""
 
 
+class AddressRefusedError(AssayError):
+    """SNS does not take an address for mails; the message names it, with SNS's own words."""
+
+
 class ModelPackageRefusedError(AssayError):
     """The Model Registry does not show a model package to this stack; the message is its own."""
 

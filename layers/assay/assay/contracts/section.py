@@ -23,7 +23,8 @@ Broken = tuple[tuple[str | int, ...], str]
 SUITE_NAME = r"^[A-Za-z0-9](-*[A-Za-z0-9]){0,47}$"
 MODEL_NAME = r"^[A-Za-z0-9]([._-]*[A-Za-z0-9]){0,47}$"
 RESOURCE_NAME = r"^[A-Za-z0-9](-*[A-Za-z0-9]){0,62}$"
-EMAIL = r"^[^@\s]+@[^@\s]+$"
+# What SNS delivers to: ASCII, and a host with a dot.
+EMAIL = r"^[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@([A-Za-z0-9-]{1,63}\.)+[A-Za-z0-9-]{2,63}$"
 INSTANCE_TYPE = r"^ml\.[a-z0-9-]+\.[a-z0-9]+$"
 
 # A pattern in the words that a fault uses.

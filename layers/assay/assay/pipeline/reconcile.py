@@ -27,6 +27,8 @@ from assay.contracts.reconciliation import (
 from assay.pipeline.plan import endpoint_name, plan
 
 Item = TypeVar("Item")
+# How long a registered package is watched for a decision that no event told of.
+WATCHED = timedelta(days=365)
 NEVER_STARTED = "its pipeline was never started"
 GONE = "its pipeline execution is no longer there"
 
@@ -58,7 +60,7 @@ class EvaluationLog(Protocol):
     """The table of evaluations."""
 
     def unfinished(self) -> Iterable[EvaluationState]: ...
-    def registered(self) -> Iterable[EvaluationState]: ...
+    def registered(self, since: datetime, /) -> Iterable[EvaluationState]: ...
     def get(self, evaluation_id: str, /) -> EvaluationState | None: ...
     def started(self, evaluation_id: str, execution_arn: str, /) -> None: ...
     def give_reason(self, evaluation_id: str, reason: str, /) -> None: ...
@@ -207,7 +209,7 @@ class Reconciler:
         """Have it told how packages stand of which nothing, or something else, was told last."""
         states = {
             state.model_package_arn: state
-            for state in _told(self.log.registered, done)
+            for state in _told(partial(self.log.registered, self.now() - WATCHED), done)
             if state.model_package_arn is not None
         }
         found = _told(partial(self.packages.statuses, list(states)), done)

@@ -149,11 +149,7 @@ class EvaluationStarter:
         # the later one finds it started.
         with self.lock(suite):
             begun = self.log.begin(
-                identifier,
-                suite=suite,
-                bucket=self.store.bucket,
-                correlation_id=request.correlation_id,
-                notify_on=notify_on(checked),
+                identifier, suite=suite, bucket=self.store.bucket, correlation_id=request.correlation_id
             )
             return self._run(checked, catalog, request, work, limits) if begun else repeated
 
@@ -213,9 +209,3 @@ class EvaluationStarter:
         self.announcer.emit("EvaluationStarted", detail)
         self.log.started(identifier, arn)
         return Started(outcome="started", suite=suite, evaluation_id=identifier, execution_arn=arn, limits=limits)
-
-
-def notify_on(checked: CheckedConfig) -> frozenset[str]:
-    """The occasions of which a config's own addresses are told."""
-    notify = checked.config.notify
-    return frozenset() if notify is None else frozenset(notify.occasions)

@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from assay.contracts import yaml_positions
-from assay.contracts.errors import Fault, RejectedError, ScheduleRefusedError
+from assay.contracts.errors import AddressRefusedError, Fault, RejectedError, ScheduleRefusedError
 from assay.contracts.evaluation import DatedVersion, ObjectVersion
 from assay.pipeline.ports import Audiences, SuiteBook, Timetable
-from assay.pipeline.start import CheckedConfig, EvaluationStarter, notify_on
+from assay.pipeline.start import CheckedConfig, EvaluationStarter
 
 
 @dataclass(frozen=True)
@@ -46,8 +46,8 @@ class Suites:
             The version, with the time in which its suite's name was its own.
 
         Raises:
-            RejectedError: the suite was another config's as long as this version lasted, or Scheduler refuses the
-                schedule.
+            RejectedError: the suite was another config's as long as this version lasted, Scheduler refuses the
+                schedule, or SNS an address.
         """
         suite, source = checked.suite, version.version
         with self.starter.lock(suite):
@@ -59,13 +59,10 @@ class Suites:
             elif standing[1].source == source and self.owner(suite) == source.key:
                 self.book.own(suite, source.key)
                 self._set_schedule(checked, source)
-                notify = checked.config.notify
-                if notify is None:
-                    self.audiences.remove(suite)
-                else:
-                    self.audiences.put(suite, notify.emails)
+                self._set_audience(checked, source)
                 known = self.book.description(suite)
-                self.book.describe(suite, source, notify_on(checked))
+                notify = checked.config.notify
+                self.book.describe(suite, source, [] if notify is None else notify.occasions)
                 if known is not None and known.config_key != source.key and self._names(suite, known.config_key):
                     self.book.forget(suite, known.config_key)  # it began later, and its event came first
             return self.owned(checked, version)
@@ -211,6 +208,17 @@ class Suites:
             self.timetable.put(checked.suite, schedule.expression, schedule.timezone)
         except ScheduleRefusedError as error:
             fault = self._fault(source, ("schedule", "expression"), f"EventBridge Scheduler refuses it: {error}")
+            raise RejectedError(source.key, [fault]) from error
+
+    def _set_audience(self, checked: CheckedConfig, source: ObjectVersion) -> None:
+        notify = checked.config.notify
+        if notify is None:
+            self.audiences.remove(checked.suite)
+            return
+        try:
+            self.audiences.put(checked.suite, notify.emails)
+        except AddressRefusedError as error:
+            fault = self._fault(source, ("notify", "emails"), f"SNS refuses an address: {error}")
             raise RejectedError(source.key, [fault]) from error
 
     def _fault(self, source: ObjectVersion, path: yaml_positions.Path, message: str) -> Fault:
