@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from functools import partial
 
 import boto3
@@ -13,7 +12,6 @@ from moto import mock_aws
 from assay.aws.storage import Storage
 from assay.contracts.catalog import Record
 from assay.contracts.config import SuiteConfig
-from assay.contracts.results import Manifest, SourceObject
 from assay.decision.compare import compare
 from assay.decision.records import RecordIndex
 from assay.inference.errors import ModelAnswerError
@@ -24,6 +22,7 @@ from assay.report.page import render_report
 from assay.report.samples import select_samples
 from assay.scoring.score_files import read_scores, write_score_tables
 from assay.scoring.scoring import Scoring
+from tests.unit.report_support import manifest
 from tests.unit.scores_support import outcome_of
 
 
@@ -104,16 +103,6 @@ def test_from_a_catalog_to_a_report(storage: Storage) -> None:
         config.metric(),
     )
     assert samples.faulty == 65
-    source = SourceObject(uri="s3://assay/x", version_id=None, sha256="0")
-    manifest = Manifest(
-        evaluation_id="1",
-        suite="demo",
-        requested_at=datetime(2026, 11, 24, tzinfo=UTC),
-        config=source,
-        catalog=source,
-        records=100,
-        versions={},
-    )
-    page = render_report(found, manifest=manifest, config=config, samples=samples)
+    page = render_report(found, manifest=manifest(evaluation_id="1", records=100), config=config, samples=samples)
     assert "knows-many is the best of 2 models" in page
     assert "It is city031." in page

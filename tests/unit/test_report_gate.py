@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 from assay.contracts.gate import GateResult
-from assay.contracts.results import Manifest, SourceObject
 from assay.decision.gate import check_gate
 from assay.report.page import render_report
 from assay.report.samples import Samples
 from tests.unit.gate_support import ID, Scores, catalog, champion, compared, config, ids, right_but
+from tests.unit.report_support import manifest
 
 N = 200
 
@@ -26,17 +24,8 @@ def gate(wrong: int, **more: dict[str, str]) -> GateResult:
 
 
 def page(found: GateResult | None) -> str:
-    source = SourceObject(uri="s3://b/x", version_id=None, sha256="0")
-    manifest = Manifest(
-        evaluation_id=ID,
-        suite="sums",
-        requested_at=datetime(2026, 11, 24, tzinfo=UTC),
-        config=source,
-        catalog=source,
-        records=N,
-        versions={},
-    )
-    text = render_report(compared(records=N), manifest=manifest, config=config(), samples=Samples([], 0), gate=found)
+    made_by = manifest(evaluation_id=ID, suite="sums", records=N)
+    text = render_report(compared(records=N), manifest=made_by, config=config(), samples=Samples([], 0), gate=found)
     return " ".join(text.split())
 
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from assay.contracts.errors import Fault
 from assay.contracts.results import Comparison, Failure, Mean, ModelOutcome, RankedModel, ScoreSummary
 from assay.report.mail import Mail, completion_mail, rejection_mail
+from tests.unit.report_support import comparison
 
 REPORT = "s3://assay-bucket-with-a-long-name/evaluations/demo/9f2c0c8a4f3e4b0d8a5c2e1f7b6d4a39/report.html"
 FILE = REPORT.replace("report.html", "comparison.json")
@@ -32,18 +33,12 @@ def ranked(name: str, rank: int | None, value: float | None, failed: int = 0) ->
     )
 
 
-def comparison(**changes: Any) -> Comparison:
-    found = Comparison(
+def evaluated(**changes: Any) -> Comparison:
+    found = comparison(
+        [ranked("large", 1, 0.75), ranked("tiny", 2, 0.5, failed=7), ranked("lost", None, None)],
         evaluation_id="9f2c0c8a4f3e4b0d8a5c2e1f7b6d4a39",
         suite="support-bot",
-        metric="FactualKnowledge.factual_knowledge",
-        direction="higher",
-        confidence=0.95,
-        records=240,
-        models=[ranked("large", 1, 0.75), ranked("tiny", 2, 0.5, failed=7), ranked("lost", None, None)],
         differences=[],
-        winner="large",
-        verdict="better",
         explanation="large has the highest mean of FactualKnowledge.factual_knowledge, 75.0 points [68.8, 81.2]. "
         "It leads tiny by 25.0 points [16.4, 33.6] on 233 common records.",
     )
@@ -64,7 +59,7 @@ def check(mail: Mail) -> None:
 
 
 def test_a_completion_mail_tells_the_verdict_the_ranking_the_links_and_the_next_step() -> None:
-    mail = complete(comparison())
+    mail = complete(evaluated())
     check(mail)
     assert mail.subject == "Assay: support-bot: large is chosen"
     lines = mail.text.splitlines()
@@ -78,13 +73,13 @@ def test_a_completion_mail_tells_the_verdict_the_ranking_the_links_and_the_next_
 
 
 def test_a_lead_within_the_noise_stands_in_the_subject_and_in_the_advice() -> None:
-    mail = complete(comparison(verdict="inconclusive"))
+    mail = complete(evaluated(verdict="inconclusive"))
     assert mail.subject == "Assay: support-bot: large is chosen, within the noise"
     assert "Its lead may be chance" in " ".join(mail.text.split())
 
 
 def test_without_a_winner_nothing_was_registered() -> None:
-    mail = complete(comparison(winner=None, verdict=None), arn=None)
+    mail = complete(evaluated(winner=None, verdict=None), arn=None)
     check(mail)
     assert mail.subject == "Assay: support-bot: no model is chosen"
     assert "Nothing was registered." in mail.text
@@ -92,12 +87,12 @@ def test_without_a_winner_nothing_was_registered() -> None:
 
 
 def test_a_winner_that_was_not_registered_is_told() -> None:
-    assert "large was not registered." in complete(comparison(), arn=None).text
+    assert "large was not registered." in complete(evaluated(), arn=None).text
 
 
 def test_long_names_keep_within_the_columns() -> None:
     name = "a-model-with-a-very-long-name-of-fortyeight-char"
-    mail = complete(comparison(models=[ranked(name, 1, 0.75, failed=12), ranked("b", 2, 0.1)], winner=name))
+    mail = complete(evaluated(models=[ranked(name, 1, 0.75, failed=12), ranked("b", 2, 0.1)], winner=name))
     check(mail)
     assert f"  1  {name}\n     75.0 [68.8, 81.2] of 228, 12 failed\n" in mail.text
 
