@@ -19,7 +19,7 @@ class Table:
     """What is known of one evaluation."""
 
     def __init__(self, **state: Any) -> None:
-        known = {"suite": "sums", "bucket": "drops", "requested_at": datetime(2026, 11, 24, tzinfo=UTC)}
+        known: dict[str, Any] = {"suite": "sums", "bucket": "drops", "requested_at": datetime(2026, 11, 24, tzinfo=UTC)}
         self._state = EvaluationState(evaluation_id=ID, execution_arn=None, **known, **state)
 
     def get(self, evaluation_id: str) -> EvaluationState | None:
