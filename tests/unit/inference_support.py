@@ -51,6 +51,9 @@ class Kept:
     def answered(self) -> set[str]:
         return {key for key, response in self.last.items() if response.failure is None}
 
+    def failures(self) -> list[Response]:
+        return [response for response in self.responses if response.failure is not None]
+
     @property
     def responses(self) -> list[Response]:
         return [response for part in self.parts for response in part]

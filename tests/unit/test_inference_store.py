@@ -69,6 +69,17 @@ def test_an_answer_after_a_failure_counts_and_a_failure_after_an_answer_too() ->
     assert [name in store.answered() for name in ("1", "2")] == [True, False]
 
 
+def test_every_failure_that_was_kept_is_known_as_it_is() -> None:
+    store = PartStore(Bucket(), PREFIX)
+    assert failure("1") not in store.failures()
+    store.append([failure("1"), answer("2"), failure("3")])
+    store.append([answer("3")])
+    known = store.failures()
+    assert [failure(name) in known for name in ("1", "2", "3", "4")] == [True, False, True, False]
+    assert failure("1").model_copy(update={"attempts": 2}) not in known
+    assert answer("2") not in known
+
+
 def test_parts_of_an_earlier_version_are_read() -> None:
     bucket = Bucket()
     old = b'{"record_id":"1","text":"yes","latency_ms":1.5,"attempts":1,"prompt":"p","failure":null}\n'

@@ -14,9 +14,11 @@ from assay.contracts.config import SuiteConfig, load_config
 from assay.contracts.evaluation import EvaluationPaths
 from assay.inference import batch
 from assay.inference.asking import InterruptedAskError
+from assay.inference.budget import Budget
 from tests.unit.batch_inference.support import (
     PATHS,
     ROLE,
+    TARIFF,
     Kept,
     KilledError,
     Storage,
@@ -70,6 +72,36 @@ def test_what_is_answered_already_needs_no_job(running: Wire, tmp_path: Path) ->
     running.requests.clear()
     assert ask(running, tmp_path, store).resumed == 100
     assert running.requests == []
+
+
+def spent(store: Kept) -> float:
+    """What the store's responses cost, as a restarted step counts it."""
+    worst = (TARIFF.worst_usd(item.prompt) * item.attempts for item in store.responses if item.failure is not None)
+    return sum(item.cost_usd or 0.0 for item in store.responses) + sum(worst)
+
+
+def test_what_a_job_failed_is_kept_once_and_paid_for_once_however_often_the_step_is_restarted(
+    running: Wire, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batch, "PART_RESPONSES", 20)
+    running.fail("bedrock", "ValidationException", 30)
+    store = Kept()
+
+    def kill_late() -> None:
+        if len(store.responses) == 20:
+            raise KilledError
+
+    store.before = kill_late
+    with pytest.raises(KilledError):
+        ask(running, tmp_path, store, budget=Budget(1.0))
+    store.before = lambda: None
+    for attempt in ("second", "third"):
+        budget = Budget(1.0, spent_usd=spent(store))
+        (tmp_path / attempt).mkdir()
+        summary = ask(running, tmp_path / attempt, store, budget=budget)
+        assert summary.resumed + summary.answered + summary.errors.total() == summary.records == 100
+        assert (len(store.responses), store.kinds) == (100, {"answered": 70, "ModelError": 30})
+        assert budget.spent_usd == pytest.approx(spent(store))
 
 
 def test_a_step_that_is_told_to_stop_stops_its_job_and_a_restart_keeps_what_the_job_said(

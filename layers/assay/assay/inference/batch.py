@@ -94,6 +94,14 @@ class JobService(Protocol):
         ...
 
 
+class JobStore(ResponseStore, Protocol):
+    """Where responses are kept as they come, and which failures are there already."""
+
+    def failures(self) -> Container[Response]:
+        """Every response that is a failure, also of records that have an answer since."""
+        ...
+
+
 @dataclass
 class _Job:
     """A part of the spool, from `first` to before `end`."""
@@ -125,7 +133,7 @@ def ask_by_jobs(
     spool: Spool,
     *,
     service: JobService,
-    store: ResponseStore,
+    store: JobStore,
     folder: Path,
     until: float,
     tariff: Tariff | None = None,
@@ -137,12 +145,14 @@ def ask_by_jobs(
 
     A budget is held before anything is sent: the records that it covers in the worst case are asked, from the first
     one on. Since they cost less, further jobs follow as long as it covers enough for one; what is left fails with the
-    kind `BudgetExceeded`. A record that a job fails is not asked again.
+    kind `BudgetExceeded`. A record that a job fails is not asked again, and a job that is read again after a restart
+    keeps and charges no failure twice.
 
     Args:
         folder: for the files of the jobs.
         until: by the clock, when asking must be over: jobs are stopped then, and what they have said is kept.
         tariff: prices by which each response gets its cost; the budget is held by them.
+        budget: what the store holds is spent from it already.
 
     Raises:
         InterruptedAskError: SIGTERM or SIGINT came. The jobs were told to stop; asking again keeps what they have said.
@@ -152,7 +162,7 @@ def ask_by_jobs(
     resumable = store.answered()
     if all(spool[number][0] in resumable for number in range(len(spool))):
         return BatchSummary(records=len(spool), resumed=len(spool))
-    run = _Run(spool, service, store, resumable, folder, until, tariff, budget, clock, sleep)
+    run = _Run(spool, service, store, resumable, store.failures(), folder, until, tariff, budget, clock, sleep)
     with signals_wait() as interruption:
         run.carry_out(interruption)
     if interruption:
@@ -164,8 +174,9 @@ def ask_by_jobs(
 class _Run:
     spool: Spool
     service: JobService
-    store: ResponseStore
+    store: JobStore
     resumable: Container[str]
+    known_failures: Container[Response]
     folder: Path
     until: float
     tariff: Tariff | None
@@ -332,7 +343,7 @@ class _Run:
             response = answered(record_id, prompt, answer, self.tariff, attempts=1)
         else:
             response = failed(record_id, prompt, Failure(kind=answer.kind, reason=answer.reason), attempts=1)
-        if self.budget is not None and self.tariff is not None:
+        if self.budget is not None and self.tariff is not None and response not in self.known_failures:
             usd = response.cost_usd
             self.budget.spent_usd += self.tariff.worst_usd(prompt) if usd is None else usd
         self._add(response)
@@ -351,6 +362,8 @@ class _Run:
             self.summary.answered += 1
         else:
             self.summary.errors[response.failure.kind] += 1
+            if response in self.known_failures:
+                return
         self._part.append(response)
         if len(self._part) >= PART_RESPONSES:
             self._keep_part()

@@ -19,20 +19,20 @@ from assay.inference.store import Objects, part_bodies, written_responses
 JOINED_RECORDS = 2_000
 
 
-class RecordIds:
-    """Ids of records, of which memory holds 8 bytes each.
+class HashedSet:
+    """Ids of records, or responses, of which memory holds 8 bytes each.
 
-    Two different ids among a million share their 64 bits once in 37 million catalogs (n² / 2⁶⁵).
+    Two different ones among a million share their 64 bits once in 37 million catalogs (n² / 2⁶⁵).
 
     Args:
-        hashes: `hash` of each id, in any order.
+        hashes: `hash` of each, in any order.
     """
 
     def __init__(self, hashes: NDArray[np.int64]) -> None:
         self._hashes = np.sort(hashes)
 
-    def __contains__(self, record_id: object) -> bool:
-        key = hash(record_id)
+    def __contains__(self, item: object) -> bool:
+        key = hash(item)
         place = int(np.searchsorted(self._hashes, key))
         return place < len(self._hashes) and int(self._hashes[place]) == key
 
@@ -40,7 +40,7 @@ class RecordIds:
         return len(self._hashes)
 
 
-def answered_ids(objects: Objects, prefix: str, *, failures_stand: bool = False) -> RecordIds:
+def answered_ids(objects: Objects, prefix: str, *, failures_stand: bool = False) -> HashedSet:
     """Ids of the records whose last response below `prefix` is no failure; memory holds a few parts and the ids.
 
     Args:
@@ -53,7 +53,15 @@ def answered_ids(objects: Objects, prefix: str, *, failures_stand: bool = False)
             failed.append(response.failure is not None and not failures_stand)
     hashes = np.frombuffer(keys, np.int64) if keys else np.empty(0, np.int64)
     last = _last_of_each(hashes)
-    return RecordIds(hashes[last][np.frombuffer(failed, np.uint8)[last] == 0])
+    return HashedSet(hashes[last][np.frombuffer(failed, np.uint8)[last] == 0])
+
+
+def failures(objects: Objects, prefix: str) -> HashedSet:
+    """The responses below `prefix` that are failures; memory holds a few parts and the hashes."""
+    found = array("q")
+    for body in part_bodies(objects, prefix):
+        found.extend(hash(response) for *_, response in written_responses(body) if response.failure is not None)
+    return HashedSet(np.frombuffer(found, np.int64) if found else np.empty(0, np.int64))
 
 
 class KeptResponses:

@@ -64,6 +64,12 @@ class PartStore:
 
         return answered_ids(self._objects, self._prefix, failures_stand=self._failures_stand)
 
+    def failures(self) -> Container[Response]:
+        """Every response that is a failure, also of records that have an answer since."""
+        from assay.inference.kept import failures
+
+        return failures(self._objects, self._prefix)
+
 
 def part_bodies(objects: Objects, prefix: str) -> Iterator[bytes]:
     """The parts below a prefix as they are, in the order of writing. Memory holds 8, since they are read ahead."""
