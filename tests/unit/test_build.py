@@ -36,6 +36,14 @@ models:
 algorithms: [FactualKnowledge]
 limits: {shards: 2}
 """
+BATCH = b"""\
+pipeline: {name: demo}
+dataset: {input_data_location: x.jsonl}
+models:
+  - {name: m, provider: bedrock, model_id: m, bedrock_config: {batch_from_records: 100}}
+  - {name: n, provider: bedrock, model_id: n}
+algorithms: [FactualKnowledge]
+"""
 
 
 @pytest.fixture(scope="module")
@@ -136,6 +144,21 @@ def test_a_deployment_may_wait_for_another_evaluation_and_then_for_its_own_endpo
     seconds = load_config(CONFIG, "x").limits.deploy_seconds
     [step] = [step for step in definition["Steps"] if step["Name"] == "deploy-shared"]
     assert step["Arguments"]["StoppingCondition"]["MaxRuntimeInSeconds"] > 2 * seconds
+
+
+@pytest.mark.parametrize(
+    ("bucket", "limits", "seconds"),
+    [
+        ("short", b"", {"evaluate-m": 86_400 + 900 + 21_600, "evaluate-n": 86_400 + 21_600}),
+        ("long", b"limits: {evaluate_seconds: 431700}", {"evaluate-m": 432_000, "evaluate-n": 432_000}),
+    ],
+)
+def test_a_model_has_time_to_be_asked_and_scored_and_its_batch_jobs_to_stop(
+    bucket: str, limits: bytes, seconds: dict[str, int]
+) -> None:
+    with _built(BATCH + limits, bucket) as (definition, _):
+        found = {step["Name"]: step["Arguments"]["StoppingCondition"] for step in definition["Steps"]}
+    assert {name: found[name]["MaxRuntimeInSeconds"] for name in seconds} == seconds
 
 
 def test_endpoints_of_one_lane_follow_each_other_and_a_lost_job_is_tried_again(

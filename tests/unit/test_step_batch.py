@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar
@@ -14,7 +15,7 @@ from assay.contracts.catalog import Record
 from assay.contracts.evaluation import EvaluationPaths
 from assay.contracts.results import ModelOutcome
 from assay.inference import batch
-from assay.inference.batch import JobState
+from assay.inference.batch import BatchSummary, JobState
 from assay.inference.errors import ModelCallError
 from assay.inference.runner import Answer
 from assay.inference.store import read_responses
@@ -39,9 +40,10 @@ class Jobs:
 
     started: ClassVar[dict[str, int]] = {}
     notes: ClassVar[dict[str, bytes]] = {}
+    seconds: ClassVar[int] = 86_400
 
     def __init__(self, *_model: Any, owner: str, role_arn: str, seconds: float) -> None:
-        assert (owner, role_arn, seconds) == ("stack", "role", 86_400)
+        assert (owner, role_arn, seconds) == ("stack", "role", self.seconds)
 
     def find(self, name: str) -> str | None:
         return name if name in self.started else None
@@ -147,6 +149,23 @@ def test_what_is_asked_again_is_asked_by_a_job_too_where_it_is_enough_for_one(
     assert len(single.asked) == 5
     again = [response.cost_usd for part in ("all", "some") for response in read_responses(storage, f"second/{part}/")]
     assert sum(usd or 0.0 for usd in again) == pytest.approx(110 * 0.03 + 5 * 0.06)
+
+
+@pytest.mark.usefixtures("single")
+def test_jobs_have_the_longest_time_that_leaves_enough_of_the_step_to_stop_them_and_to_score(
+    storage: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left: list[float] = []
+
+    def ask_by_jobs(*_spool: Any, until: float, **_more: Any) -> BatchSummary:
+        left.append(until - time.monotonic())
+        return BatchSummary(records=0)
+
+    lay(storage, 120, CONFIG + b"limits: {evaluate_seconds: 431700}\n")
+    monkeypatch.setattr(Jobs, "seconds", 409_500)
+    monkeypatch.setattr("assay.pipeline.batch_asking.ask_by_jobs", ask_by_jobs)
+    steps.evaluate(PATHS.root, "m", {"records": 120}, None)
+    assert left == [pytest.approx(432_000 - 900 - 6 * 3600, abs=10)]
 
 
 def _only_asks_again(*arguments: Any) -> ModelOutcome:

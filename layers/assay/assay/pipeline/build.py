@@ -25,12 +25,10 @@ from sagemaker.workflow.step_outputs import get_step
 from assay.contracts.config import SuiteConfig
 from assay.contracts.model_section import LONGEST_TRAINING
 from assay.pipeline import steps, workspace
+from assay.pipeline.job_times import job_seconds
 from assay.pipeline.plan import PREPROCESS, PlannedEndpoint, PlannedModel, followed, plan, plan_given
 
 EVALUATION_PARAMETER = "EvaluationUri"
-# How long scoring may take once the time for asking is over, and the most that SageMaker gives a job.
-SCORING_SECONDS = 6 * 3600
-JOB_SECONDS = 432_000
 
 
 @dataclass(frozen=True)
@@ -103,8 +101,8 @@ def build_pipeline(
     prepared = job(PREPROCESS, 3600)(steps.preprocess)(evaluation_uri)
 
     def scored(model: PlannedModel, deployed: Any = None) -> Any:
-        # A job that SageMaker ends by its time limit fails the whole pipeline instead of one model.
-        seconds, shards = min(config.limits.evaluate_seconds + SCORING_SECONDS, JOB_SECONDS), len(model.ask_steps)
+        by_batch = config.model(model.name).bedrock_config.batch_from_records is not None
+        seconds, shards = job_seconds(config.limits.evaluate_seconds, by_batch=by_batch), len(model.ask_steps)
         asked = [
             job(name, seconds)(steps.ask)(evaluation_uri, model.name, shard, shards, prepared, deployed)
             for shard, name in enumerate(model.ask_steps)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from assay.contracts.config import ModelSection, SuiteConfig
 from assay.contracts.evaluation import EvaluationPaths
 from assay.contracts.results import Failure, Manifest, ModelOutcome
+from assay.pipeline.job_times import batch_seconds
 from assay.pipeline.step_results import Asked, Deployed, Prepared
 
 if TYPE_CHECKING:
@@ -65,7 +66,9 @@ def asking_of(
     from assay.pipeline.budget import tariff_of
 
     endpoint = None if deployed is None else deployed["endpoint_name"]
-    limits = config.limits.model_copy(update={"concurrency": math.ceil(config.limits.concurrency / shards)})
+    seconds = batch_seconds(config.limits.evaluate_seconds) if by_batch else config.limits.evaluate_seconds
+    bounds = {"concurrency": math.ceil(config.limits.concurrency / shards), "evaluate_seconds": seconds}
+    limits = config.limits.model_copy(update=bounds)
     queued = deployed is not None and deployed.get("asynchronous", False)
     queue = paths.uri(paths.asynchronous) if queued else None
     asked = connect(model, Connection(limits.concurrency, limits.request_seconds, endpoint, queue))
@@ -73,7 +76,7 @@ def asking_of(
     tariff = tariff_of(config, model, bundled_prices(), by_batch=by_batch)
     allotment = manifest.allotments.get(model.name)
     budget = None
-    until = time.monotonic() + limits.evaluate_seconds
+    until = time.monotonic() + seconds
     if tariff is not None and allotment is not None:
         spent = sum(spent_usd(storage, prefix, tariff) for prefix in prefixes)
         budget = Budget(allotment / shards, tariff.hourly_usd, spent)
@@ -104,7 +107,7 @@ def asking_of(
     from assay.aws.bedrock_batch import BedrockJobs
     from assay.pipeline.batch_asking import BatchAsking
 
-    role, seconds = runtime.batch_role_arn(), limits.evaluate_seconds
+    role = runtime.batch_role_arn()
     jobs = BedrockJobs(model, paths, storage, owner=runtime.owner(), role_arn=role, seconds=seconds)
     on_demand = tariff_of(config, model, bundled_prices())
     return BatchAsking(jobs, prompt_of, ask, until, tariff, on_demand, budget).ask
