@@ -111,12 +111,15 @@ def test_the_evaluation_comes_in_as_a_parameter_so_that_the_definition_is_the_co
     assert definition["Parameters"] == [{"Name": "EvaluationUri", "Type": "String"}]
 
 
-def test_every_step_runs_in_the_evaluation_image_with_the_stacks_tags(built: tuple[dict[str, Any], Any]) -> None:
+def test_every_step_runs_in_the_evaluation_image_with_the_stacks_tags_and_knows_whose_it_is(
+    built: tuple[dict[str, Any], Any],
+) -> None:
     definition, _ = built
     for step in definition["Steps"]:
         arguments = step["Arguments"]
         assert arguments["AlgorithmSpecification"]["TrainingImage"] == "image:1"
         assert {"Key": "assay:owner", "Value": "assay"} in arguments["Tags"]
+        assert arguments["Environment"]["OWNER"] == "assay"
 
 
 def test_the_package_is_shipped_whole_and_alone(built: tuple[dict[str, Any], Any]) -> None:

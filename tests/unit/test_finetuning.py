@@ -55,6 +55,7 @@ def sagemaker(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
         monkeypatch.setenv(variable, "x")
     monkeypatch.setenv("AWS_DEFAULT_REGION", REGION)
     monkeypatch.setenv("EVALUATIONS_TABLE", "evaluations")
+    monkeypatch.setenv("OWNER", "assay")
     runtime.setting.cache_clear()
     from sagemaker.jumpstart.accessors import JumpStartModelsAccessor
 
@@ -255,7 +256,7 @@ def put(key: str, body: str) -> None:
 def test_the_step_tunes_the_model_and_says_which_job_made_it(sagemaker: Any) -> None:
     put("train/train.jsonl", f"{CHATS}\n{CHATS}\n")
     put("train2/train.jsonl", "never read")
-    finetuned = steps.finetune(evaluation(MODEL_ID), "tuned", "assay", ROLE, {"records": 1})
+    finetuned = steps.finetune(evaluation(MODEL_ID), "tuned", ROLE, {"records": 1})
     job = sagemaker.describe_training_job(TrainingJobName=JOB)
     assert (finetuned["training_job"], finetuned["model_version"], finetuned["failure"]) == (JOB, "1.0.0", None)
     training = Training.model_validate(finetuned["training"])
@@ -267,7 +268,7 @@ def test_the_step_tunes_the_model_and_says_which_job_made_it(sagemaker: Any) -> 
 
 def test_faulty_training_data_cost_no_training_job(sagemaker: Any) -> None:
     put("train/train.jsonl", f"{CHATS}\n{{}}\n")
-    finetuned = steps.finetune(evaluation(MODEL_ID), "tuned", "assay", ROLE, {"records": 1})
+    finetuned = steps.finetune(evaluation(MODEL_ID), "tuned", ROLE, {"records": 1})
     assert finetuned["failure"] == {
         "kind": "TrainingDataRejected",
         "reason": "s3://drops/train/: train.jsonl, line 2: must have `dialog`, a list of messages",
@@ -279,10 +280,10 @@ def test_faulty_training_data_cost_no_training_job(sagemaker: Any) -> None:
 def test_a_model_that_cannot_be_tuned_is_a_failure_of_this_model_and_nothing_is_deployed() -> None:
     put("train/train.jsonl", CHATS)
     uri = evaluation("assay-nearest-neighbour-minilm")
-    finetuned = steps.finetune(uri, "tuned", "assay", ROLE, {"records": 1})
+    finetuned = steps.finetune(uri, "tuned", ROLE, {"records": 1})
     assert finetuned["failure"] is not None
     assert finetuned["failure"]["kind"] == "FinetuningFailed"
-    deployed = steps.deploy(uri, "tuned", "assay", ROLE, {"records": 1}, finetuned)
+    deployed = steps.deploy(uri, "tuned", ROLE, {"records": 1}, finetuned)
     assert (deployed["failure"], deployed["created"]) == (finetuned["failure"], False)
     assert boto3.client("sagemaker").list_endpoints()["Endpoints"] == []
 
@@ -298,9 +299,9 @@ def test_an_endpoint_of_somebody_else_is_not_taken_for_the_tuned_model(sagemaker
         tags=[{"Key": "team", "Value": "x"}],
         asynchronous_uri="s3://drops/asynchronous",
     )
-    finetuned = steps.finetune(uri, "tuned", "assay", ROLE, {"records": 1})
+    finetuned = steps.finetune(uri, "tuned", ROLE, {"records": 1})
     assert finetuned["failure"] is None
-    deployed = steps.deploy(uri, "tuned", "assay", ROLE, {"records": 1}, finetuned)
+    deployed = steps.deploy(uri, "tuned", ROLE, {"records": 1}, finetuned)
     assert deployed["failure"] is not None
     assert "endpoint theirs is not ours and serves" in deployed["failure"]["reason"]
 

@@ -11,6 +11,7 @@ import pytest
 from botocore.exceptions import ClientError
 from moto import mock_aws
 
+from assay.aws import runtime
 from assay.aws.evaluation_files import EvaluationFiles
 from assay.aws.served_models import served_model
 from assay.aws.storage import Storage
@@ -27,6 +28,8 @@ def sagemaker(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "x")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
+    monkeypatch.setenv("OWNER", "assay")
+    runtime.setting.cache_clear()
     with mock_aws():
         yield boto3.client("sagemaker")
 
@@ -105,7 +108,7 @@ def evaluation(suite: str = "sums") -> EvaluationPaths:
 def test_the_deploy_step_keeps_what_the_endpoint_serves(sagemaker: Any) -> None:
     paths = evaluation()
     served(sagemaker, PrimaryContainer={"Image": "i"})
-    deployed = steps.deploy(paths.root, "m", "assay", ROLE, {"records": 1})
+    deployed = steps.deploy(paths.root, "m", ROLE, {"records": 1})
     assert deployed["failure"] is None
     assert EvaluationFiles(paths).served("e") == ServedModel(image="i", instance_type="ml.m5.xlarge")
 
@@ -119,5 +122,5 @@ def test_an_endpoint_that_cannot_be_looked_behind_is_used_all_the_same(
     paths = evaluation()
     served(sagemaker, PrimaryContainer={"Image": "i"})
     monkeypatch.setattr("assay.aws.served_models.served_model", forbidden)
-    assert steps.deploy(paths.root, "m", "assay", ROLE, {"records": 1})["failure"] is None
+    assert steps.deploy(paths.root, "m", ROLE, {"records": 1})["failure"] is None
     assert EvaluationFiles(paths).served("e") is None

@@ -110,7 +110,7 @@ def build_pipeline(
         return job(model.step, seconds)(steps.evaluate)(evaluation_uri, model.name, prepared, deployed, *asked)
 
     def branch(endpoint: PlannedEndpoint) -> Any:
-        arguments = [evaluation_uri, endpoint.section.name, settings.owner, settings.role_arn, prepared]
+        arguments = [evaluation_uri, endpoint.section.name, settings.role_arn, prepared]
         if endpoint.finetune_step is not None:
             arguments.append(job(endpoint.finetune_step, LONGEST_TRAINING + 600)(steps.finetune)(*arguments))
         # Twice: it may wait for another evaluation to let the endpoint go, and then for its own to be in service. A job
@@ -119,7 +119,7 @@ def build_pipeline(
         evaluated = [scored(model, deployed) for model in endpoint.models]
         deployments[endpoint.name] = deployed
         cleanups[endpoint.name] = job(endpoint.cleanup_step, steps.CLEANUP_SECONDS + 300)(steps.cleanup)(
-            evaluation_uri, endpoint.section.name, settings.owner, *evaluated
+            evaluation_uri, endpoint.section.name, *evaluated
         )
         return cleanups[endpoint.name]
 

@@ -69,15 +69,15 @@ def _hashed(chunks: Iterator[bytes], digest: Any) -> Iterator[bytes]:
         yield chunk
 
 
-def finetune(evaluation_uri: str, model_name: str, owner: str, role_arn: str, _prepared: Prepared) -> Finetuned:
+def finetune(evaluation_uri: str, model_name: str, role_arn: str, _prepared: Prepared) -> Finetuned:
     """Check the training data, tune the model by a training job of its own, and wait for its end."""
-    from assay.aws import jumpstart
+    from assay.aws import jumpstart, runtime
     from assay.aws.endpoints import Endpoints
 
     paths, _, _, config = _open(evaluation_uri)
     model = config.model(model_name)
     job = jumpstart.training_job_name(model.endpoint_group, paths.evaluation_id)
-    tags = Endpoints(owner).tags(paths.evaluation_id, config.suite)
+    tags = Endpoints(runtime.owner()).tags(paths.evaluation_id, config.suite)
     finetuned: Finetuned = {"training_job": job, "model_version": None, "training": None, "failure": None}
     try:
         channels, examples = _training_channels(model, paths.bucket)
@@ -120,12 +120,12 @@ def _training_channels(model: ModelSection, bucket: str) -> tuple[dict[str, str]
 def deploy(
     evaluation_uri: str,
     model_name: str,
-    owner: str,
     role_arn: str,
     _prepared: Prepared,
     finetuned: Finetuned | None = None,
 ) -> Deployed:
     """Have the model's endpoint in service: the one that is there, or a new one with the evaluation's tags."""
+    from assay.aws import runtime
     from assay.aws.endpoints import EndpointFailedError, Endpoints
     from assay.contracts.errors import TransientError
     from assay.pipeline.plan import endpoint_name
@@ -134,7 +134,7 @@ def deploy(
     paths, storage, _, config = _open(evaluation_uri)
     model = config.model(model_name)
     name = endpoint_name(config, model, paths.evaluation_id)
-    endpoints = Endpoints(owner)
+    endpoints = Endpoints(runtime.owner())
     deployed: Deployed = {
         "endpoint_name": name,
         "instance_type": None,
@@ -249,12 +249,13 @@ def evaluate(
     return {"model": model_name, "status": outcome.status, "answered": outcome.answered, "failed": outcome.failed}
 
 
-def cleanup(evaluation_uri: str, model_name: str, owner: str, *_evaluated: Evaluated) -> dict[str, Any]:
+def cleanup(evaluation_uri: str, model_name: str, *_evaluated: Evaluated) -> dict[str, Any]:
     """Release the endpoint that `deploy` created, unless the config keeps it.
 
     What cannot be released is told and left to the reconciler: to raise would fail the whole evaluation, whose other
     models wait behind this one in its lane.
     """
+    from assay.aws import runtime
     from assay.aws.endpoints import Endpoints
     from assay.contracts.errors import TransientError
     from assay.pipeline.plan import endpoint_name
@@ -266,7 +267,7 @@ def cleanup(evaluation_uri: str, model_name: str, owner: str, *_evaluated: Evalu
         return {"endpoint_name": name, "released": False, "reason": "it stays until it is known whether it won"}
     if not model.cleanup_endpoint or model.provider == "endpoint":
         return {"endpoint_name": name, "released": False, "reason": "the config keeps it"}
-    endpoints = Endpoints(owner)
+    endpoints = Endpoints(runtime.owner())
     try:
         released = endpoints.settled(
             name, CLEANUP_SECONDS, lambda: release(endpoints, name, model, paths.evaluation_id)
