@@ -11,7 +11,7 @@ from assay.contracts.config import ModelSection
 logger = logging.getLogger("assay.steps")
 
 
-def must_create(
+def is_to_be_created(
     endpoints: Any, name: str, model: ModelSection, identity: str, evaluation_id: str, seconds: float
 ) -> bool:
     """Whether there is no endpoint to use. One that is named after its evaluation is nobody else's."""
@@ -97,25 +97,16 @@ def _create(creation: Creation, model: ModelSection, seconds: int) -> str:
     from assay.aws import huggingface, jumpstart
     from assay.aws.endpoints import EndpointFailedError
 
+    common: dict[str, Any] = {
+        "endpoint_name": creation.name,
+        "role_arn": creation.role_arn,
+        "tags": creation.tags,
+        "asynchronous_uri": creation.asynchronous_uri,
+    }
     try:
         if model.provider == "huggingface":
-            return huggingface.create_endpoint(
-                model,
-                endpoint_name=creation.name,
-                role_arn=creation.role_arn,
-                tags=creation.tags,
-                asynchronous_uri=creation.asynchronous_uri,
-                start_seconds=seconds,
-            )
-        return jumpstart.create_endpoint(
-            model,
-            endpoint_name=creation.name,
-            role_arn=creation.role_arn,
-            bucket=creation.bucket,
-            tags=creation.tags,
-            asynchronous_uri=creation.asynchronous_uri,
-            training_job=creation.training_job,
-        )
+            return huggingface.create_endpoint(model, **common, start_seconds=seconds)
+        return jumpstart.create_endpoint(model, **common, bucket=creation.bucket, training_job=creation.training_job)
     except Exception as error:
         # The SDK and the service raise dozens of types here (unknown model, EULA, quota, capacity). Each means that
         # this model cannot be deployed, and none may cost the other models their evaluation.

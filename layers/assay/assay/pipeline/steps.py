@@ -20,7 +20,7 @@ from assay.contracts.config import ModelSection, SuiteConfig, load_config
 from assay.contracts.errors import RejectedError
 from assay.contracts.evaluation import EvaluationPaths
 from assay.contracts.results import Failure, Manifest, ModelOutcome, Training
-from assay.pipeline.endpoint_lifecycle import Creation, bring_up, has_queue, identity_of, must_create, release
+from assay.pipeline.endpoint_lifecycle import Creation, bring_up, has_queue, identity_of, is_to_be_created, release
 from assay.pipeline.model_evaluation import ask_and_score, asking_of, check_scoring, score_given
 from assay.pipeline.step_results import Asked, Deployed, Evaluated, Finetuned, Prepared
 
@@ -153,7 +153,7 @@ def deploy(
         model = model.model_copy(update={"model_version": finetuned["model_version"]})
     try:
         identity = identity_of(model, training_job)
-        if must_create(endpoints, name, model, identity, paths.evaluation_id, config.limits.deploy_seconds):
+        if is_to_be_created(endpoints, name, model, identity, paths.evaluation_id, config.limits.deploy_seconds):
             deployed["created"], started = True, time.monotonic()
             tags = endpoints.tags(paths.evaluation_id, config.suite, identity, name)
             answers = paths.uri(paths.asynchronous)
