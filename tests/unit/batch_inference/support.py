@@ -56,6 +56,9 @@ class Storage:
     def keys(self, prefix: str) -> list[str]:
         return sorted(key for _, key in self.running.buckets.objects if key.startswith(prefix))
 
+    def exists(self, key: str) -> bool:
+        return self.running.buckets.read(PATHS.bucket, key) is not None
+
     def read(self, key: str) -> bytes:
         self._call()
         found = self.running.buckets.read(PATHS.bucket, key)

@@ -51,6 +51,7 @@ logger = logging.getLogger(__name__)
 class Objects(Protocol):
     """The stack's bucket."""
 
+    def exists(self, key: str, /) -> bool: ...
     def keys(self, prefix: str, /) -> list[str]: ...
     def read(self, key: str, /) -> bytes: ...
     def write(self, key: str, body: bytes, /) -> None: ...
@@ -93,7 +94,7 @@ class BedrockJobs:
         self._hours = min(MOST_HOURS, max(LEAST_HOURS, math.ceil(seconds / 3600)))
         tags = {OWNER_TAG: owner, EVALUATION_TAG: paths.evaluation_id, SUITE_TAG: paths.suite}
         self._tags = [{"key": key, "value": value} for key, value in tags.items()]
-        self._client = client if client is not None else _client(model)
+        self._client = client if client is not None else _client(model.bedrock_config.region)
         shape = self._client.meta.service_model.operation_model("CreateModelInvocationJob").input_shape
         if "modelInvocationType" not in shape.members:
             raise NotConnectedError(
@@ -115,7 +116,7 @@ class BedrockJobs:
             ModelAnswerError: refused; the reason holds AWS's words.
         """
         key, job = f"{self._prefix}{name}.jsonl", self._job_name(name)
-        if key not in self._objects.keys(key):  # it may have waited for its turn since
+        if not self._objects.exists(key):  # it may have waited for its turn since
             self._objects.upload(key, str(file))
         try:
             with errors_in_our_words():
@@ -153,7 +154,7 @@ class BedrockJobs:
         body = request_body(self._model.evaluation_config, prompt)
         return json.dumps({"recordId": f"R{number:010d}", "modelInput": body}).encode()
 
-    def answers(self, name: str, _job: str, folder: Path) -> Iterator[tuple[int, Answer | ModelCallError]]:
+    def answers(self, name: str, folder: Path) -> Iterator[tuple[int, Answer | ModelCallError]]:
         """What the job wrote, line by line; a line that cannot be read is told in the log and left out."""
         file = folder / f"{name}.out"
         for key in self._objects.keys(f"{self._prefix}{name}/"):
@@ -192,14 +193,10 @@ def stop_batch_jobs(config: SuiteConfig, evaluation_id: str, client: Any = None)
     Raises:
         TransientError: Bedrock did not answer; calling again may.
     """
-    regions = {
-        model.bedrock_config.region: model
-        for model in config.models
-        if model.bedrock_config.batch_from_records is not None
-    }
+    sections = (model.bedrock_config for model in config.models)
     stopped = []
-    for model in regions.values():
-        bedrock = client if client is not None else _client(model)
+    for region in {section.region for section in sections if section.batch_from_records is not None}:
+        bedrock = client if client is not None else _client(region)
         for name, arn, status in list(_jobs(bedrock, _stem(evaluation_id))):
             if status not in _ENDED and status != "Stopping":
                 _stop(bedrock, arn)
@@ -207,11 +204,11 @@ def stop_batch_jobs(config: SuiteConfig, evaluation_id: str, client: Any = None)
     return stopped
 
 
-def _client(model: ModelSection) -> Any:
+def _client(region: str | None) -> Any:
     """Jobs take hours: a call that fails for a moment is tried again at once."""
     retries: Any = {"mode": "standard", "total_max_attempts": 4}
     settings = Config(retries=retries, connect_timeout=10, read_timeout=60)
-    return boto3.client("bedrock", region_name=model.bedrock_config.region, config=settings)
+    return boto3.client("bedrock", region_name=region, config=settings)
 
 
 def _stem(evaluation_id: str) -> str:

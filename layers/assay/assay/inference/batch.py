@@ -78,7 +78,7 @@ class JobService(Protocol):
         """One request, as a job takes it: a line without its end."""
         ...
 
-    def answers(self, name: str, job: str, folder: Path, /) -> Iterator[tuple[int, Answer | ModelCallError]]:
+    def answers(self, name: str, folder: Path, /) -> Iterator[tuple[int, Answer | ModelCallError]]:
         """What a job has said so far, in any order: the number of a request, and its answer or why there is none.
 
         A job tells no latency.
@@ -308,7 +308,7 @@ class _Run:
     def _collect(self, job: _Job, state: JobState) -> None:
         """Keep what a job has said, and say of each record that it did not come to why."""
         seen = bytearray(job.end - job.first)
-        said = self.service.answers(job.name, job.id, self.folder) if job.id is not None else iter(())
+        said = self.service.answers(job.name, self.folder) if job.id is not None else iter(())
         for number, answer in said:
             if job.first <= number < job.end and not seen[number - job.first]:
                 seen[number - job.first] = 1
