@@ -98,8 +98,8 @@ def starter() -> EvaluationStarter:
         instance_type=runtime.step_instance_type(),
         owner=runtime.owner(),
         table_name=runtime.evaluations_table(),
-        keep_alive_seconds=runtime.step_keep_alive_seconds(),
         batch_role_arn=runtime.batch_role_arn(),
+        keep_alive_seconds=runtime.step_keep_alive_seconds(),
     )
     return EvaluationStarter(
         store=Storage(runtime.bucket_name()),

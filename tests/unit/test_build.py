@@ -69,6 +69,7 @@ def _built(config: bytes, bucket: str = "drops") -> Iterator[tuple[dict[str, Any
             instance_type="ml.m5.large",
             owner="assay",
             table_name="evaluations",
+            batch_role_arn="arn:aws:iam::123456789012:role/batch",
         )
         before = Path.cwd()
         upsert(build_pipeline("assay-demo", load_config(config, "x"), settings), settings)
@@ -120,6 +121,7 @@ def test_every_step_runs_in_the_evaluation_image_with_the_stacks_tags_and_knows_
         assert arguments["AlgorithmSpecification"]["TrainingImage"] == "image:1"
         assert {"Key": "assay:owner", "Value": "assay"} in arguments["Tags"]
         assert arguments["Environment"]["OWNER"] == "assay"
+        assert arguments["Environment"]["BATCH_ROLE_ARN"] == "arn:aws:iam::123456789012:role/batch"
 
 
 def test_the_package_is_shipped_whole_and_alone(built: tuple[dict[str, Any], Any]) -> None:
@@ -176,6 +178,7 @@ def test_endpoints_of_one_lane_follow_each_other_and_a_lost_job_is_tried_again(
         instance_type="ml.m5.large",
         owner="assay",
         table_name="evaluations",
+        batch_role_arn="arn:aws:iam::123456789012:role/batch",
         keep_alive_seconds=600,
     )
     upsert(build_pipeline("assay-lane", load_config(CONFIG, "x"), settings, lanes=[("other", "shared")]), settings)

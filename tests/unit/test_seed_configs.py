@@ -82,6 +82,7 @@ def test_the_pipeline_that_is_built_is_the_one_that_is_planned(name: str, monkey
             instance_type="ml.m5.large",
             owner="assay",
             table_name="evaluations",
+            batch_role_arn="arn:aws:iam::123456789012:role/batch",
         )
         upsert(build_pipeline("assay-seed", load_config((FOLDER / name).read_bytes(), name), settings), settings)
         described = boto3.client("sagemaker").describe_pipeline(PipelineName="assay-seed")

@@ -42,8 +42,8 @@ class StepSettings:
         instance_type: of the steps' jobs, not of the endpoints.
         owner: value of the tag `assay:owner` on whatever the steps create.
         table_name: the table of evaluations, where steps write which evaluations use an endpoint.
-        keep_alive_seconds: how long an idle job's instance waits for the next step (a warm pool), at most 3600.
         batch_role_arn: what Bedrock reads and writes the bucket as in batch inference jobs.
+        keep_alive_seconds: how long an idle job's instance waits for the next step (a warm pool), at most 3600.
     """
 
     bucket: str
@@ -52,8 +52,8 @@ class StepSettings:
     instance_type: str
     owner: str
     table_name: str
+    batch_role_arn: str
     keep_alive_seconds: int = 0
-    batch_role_arn: str = ""
 
 
 def build_pipeline(
