@@ -51,7 +51,7 @@ fuzz: setup ## put thousands of random configs and catalogs to the readers, and 
 
 BENCHMARKS ?= catalog throughput faults evaluate_step against_fmeval against_peers scoring decision calibration
 PEERS := .assay/bench-envs
-bench: setup $(if $(filter against_peers,$(BENCHMARKS)),$(patsubst %,$(PEERS)/%/.ready,deepeval inspect-ai lm-eval)) ## measure everything anew and write docs/benchmarks.md (an hour; BENCHMARKS="faults catalog" for some)
+bench: setup $(if $(filter against_peers,$(BENCHMARKS)),$(patsubst benchmarks/environments/%.txt,$(PEERS)/%/.ready,$(wildcard benchmarks/environments/*.txt))) ## measure everything anew and write docs/benchmarks.md (an hour; BENCHMARKS="faults catalog" for some)
 	for name in $(BENCHMARKS); do echo "$$name"; $(BIN)/python -m benchmarks.$$name || exit 1; done
 	$(BIN)/python -m benchmarks.table
 

@@ -21,13 +21,12 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.measuring import spread, write_results
+from benchmarks.peers.sleeping import CONCURRENCY
 
 ROOT = Path(__file__).resolve().parents[1]
-ENVIRONMENTS = ROOT / ".assay" / "bench-envs"
-CONCURRENCY = 64
+LOCKED, ENVIRONMENTS = ROOT / "benchmarks" / "environments", ROOT / ".assay" / "bench-envs"
 RECORDS = {0.2: 2_000, 0.05: 4_000, 0.0: 4_000}
 OURS = "assay"
-PEERS = ("deepeval", "lm-eval", "inspect-ai")
 # No side may tell anybody of its use, or look for a newer version, a model or a data set. inspect-ai does so only when
 # it is asked to.
 QUIET = {
@@ -98,7 +97,7 @@ def main() -> None:
 def best_workers(load: Load, tried: list[int], missing: dict[str, str]) -> dict[str, int]:
     """The number that each peer is fastest with; one that does not run is put to those that are missing."""
     best = {}
-    for side in PEERS:
+    for side in sorted(file.stem for file in LOCKED.glob("*.txt")):
         if side in missing:
             continue
         try:
@@ -118,12 +117,7 @@ def run(side: str, load: Load, workers: int) -> dict[str, Any]:
     if not interpreter.exists():
         raise SideError("it has no environment: `make bench` installs it")
     module = f"benchmarks.peers.ask_{side.replace('-', '_')}"
-    settings = {
-        "records": load.records,
-        "latency": load.latency,
-        "concurrency": CONCURRENCY,
-        "workers": workers,
-    }
+    settings = {"records": load.records, "latency": load.latency, "workers": workers}
     words = [f"--{name}={value}" for name, value in settings.items()]
     offline = [sys.executable, str(ROOT / "tools" / "offline.py")]
     with tempfile.TemporaryDirectory() as home:

@@ -15,11 +15,11 @@ FILES = {
 }
 # Only `make bench` installs these.
 BENCHMARKED = {
-    f"benchmarks/environments/{peer}.txt": (
-        f".assay/bench-envs/{peer}",
-        f"{peer}, which Assay is measured against. Installed with --no-deps.",
+    f"benchmarks/environments/{file.name}": (
+        f".assay/bench-envs/{file.stem}",
+        f"{file.stem}, which Assay is measured against. Installed with --no-deps.",
     )
-    for peer in ("deepeval", "inspect-ai", "lm-eval")
+    for file in sorted((ROOT / "benchmarks/environments").glob("*.txt"))
 }
 NOT_LOCKED = {"assay", "pip"}
 

@@ -18,7 +18,7 @@ from benchmarks.peers import sleeping
 
 async def ask(task: sleeping.Task) -> list[str]:
     """The model's answers in order."""
-    allowed = asyncio.Semaphore(task.concurrency)
+    allowed = asyncio.Semaphore(sleeping.CONCURRENCY)
 
     async def answered(question: str) -> str:
         async with allowed:

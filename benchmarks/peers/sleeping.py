@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
+CONCURRENCY = 64
+"""The most requests that any side has in flight."""
 UNKNOWN_EVERY = 4
 WARM_UP_RECORDS = 20
 
@@ -36,14 +38,12 @@ class Task:
     Attributes:
         records: what is asked, each once.
         latency_seconds: what the model takes for an answer; 0 for a model that answers at once.
-        concurrency: the most requests in flight.
         workers: what the side makes of its own setting for how much it does at once.
         folder: empty; where answers and scores are to be kept.
     """
 
     records: Sequence[Record]
     latency_seconds: float
-    concurrency: int
     workers: int
     folder: Path
 
@@ -76,7 +76,6 @@ def main(package: str, evaluate: Callable[[Task], float]) -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--records", type=int, required=True)
     parser.add_argument("--latency", type=float, required=True)
-    parser.add_argument("--concurrency", type=int, required=True)
     parser.add_argument("--workers", type=int, required=True)
     arguments = parser.parse_args()
     with redirect_stdout(sys.stderr):
@@ -96,7 +95,7 @@ def _timed(count: int, arguments: argparse.Namespace, evaluate: Callable[[Task],
     before = Path.cwd()
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
-        task = Task(records, arguments.latency, arguments.concurrency, arguments.workers, Path(folder))
+        task = Task(records, arguments.latency, arguments.workers, Path(folder))
         started, cpu_started = time.perf_counter(), _cpu_seconds()
         score = evaluate(task)
         seconds, cpu_seconds = time.perf_counter() - started, _cpu_seconds() - cpu_started

@@ -87,7 +87,7 @@ def test_a_peer_that_does_not_run_has_its_reason_and_no_figures(
 def test_a_side_whose_scores_are_not_the_true_ones_has_no_figures(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words = ["side", "--records=8", "--latency=0", "--concurrency=1", "--workers=1"]
+    words = ["side", "--records=8", "--latency=0", "--workers=1"]
     monkeypatch.setattr("sys.argv", words)
 
     def true(task: sleeping.Task) -> float:
