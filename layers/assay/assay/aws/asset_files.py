@@ -10,6 +10,7 @@ from typing import Any
 import boto3
 from botocore.exceptions import ClientError
 
+from assay.contracts.evaluation import bucket_and_key
 from assay.scoring.assets import MissingAssetError
 
 
@@ -23,7 +24,7 @@ def fetch_folder(uri: str, client: Any = None) -> Path:
         MissingAssetError: nothing lies there, or it may not be read.
     """
     s3 = client if client is not None else boto3.client("s3")
-    bucket, _, prefix = uri.removeprefix("s3://").partition("/")
+    bucket, prefix = bucket_and_key(uri)
     prefix = f"{prefix.rstrip('/')}/"
     folder = Path(tempfile.mkdtemp(prefix=f"assay-asset-{hashlib.sha256(uri.encode()).hexdigest()[:8]}-"))
     count = 0

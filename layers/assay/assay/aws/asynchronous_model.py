@@ -19,6 +19,7 @@ from botocore.exceptions import ClientError
 from assay.aws.endpoint_model import answer_of, request_to
 from assay.aws.service_model import Clients, errors_in_our_words
 from assay.contracts.config import EvaluationSection
+from assay.contracts.evaluation import bucket_and_key
 from assay.inference.errors import ModelAnswerError, ModelCallError, ThrottledError, UnavailableError
 from assay.inference.model import Answer
 from assay.inference.prompts import encoded, request_body
@@ -62,7 +63,7 @@ class AsynchronousModel:
     ) -> None:
         self._evaluation = evaluation
         self._request = request_to(endpoint_name, evaluation)
-        self._bucket, self._prefix = _bucket_and_key(requests_uri)
+        self._bucket, self._prefix = bucket_and_key(requests_uri)
         self._sleep = sleep
         self._clock = clock
         silence = min(request_seconds, _SILENCE_SECONDS)
@@ -112,7 +113,7 @@ class AsynchronousModel:
 
 def _found(s3: Any, uri: str) -> bytes | None:
     """The object's bytes, None while it is not there or S3 does not say."""
-    bucket, key = _bucket_and_key(uri)
+    bucket, key = bucket_and_key(uri)
     try:
         with errors_in_our_words():
             body: bytes = s3.get_object(Bucket=bucket, Key=key)["Body"].read()
@@ -157,8 +158,3 @@ def _status_in(told: bytes) -> int | None:
         return _STATUS_OF_KIND.get(kind) if isinstance(kind, str) else None
     found = _STATUS_IN_WORDS.search(text)
     return None if found is None else int(found[1])
-
-
-def _bucket_and_key(uri: str) -> tuple[str, str]:
-    bucket, _, key = uri.removeprefix("s3://").partition("/")
-    return bucket, key

@@ -7,6 +7,8 @@ from typing import Any
 
 import boto3
 
+from assay.contracts.evaluation import bucket_and_key
+
 
 class ChannelFolder:
     """What lies at a path of a config: one object, or everything below a folder. Of any bucket.
@@ -18,7 +20,7 @@ class ChannelFolder:
 
     def __init__(self, uri: str, client: Any = None) -> None:
         self._client = client if client is not None else boto3.client("s3")
-        self._bucket, _, key = uri.removeprefix("s3://").partition("/")
+        self._bucket, key = bucket_and_key(uri)
         self._key = key.strip("/")
         self._listed: list[str] | None = None
 

@@ -66,6 +66,12 @@ def scheduled_evaluation_id(bucket: str, suite: str, scheduled_time: str) -> str
     return _hashed(["schedule", bucket, suite, scheduled_time])
 
 
+def bucket_and_key(uri: str) -> tuple[str, str]:
+    """The parts of `s3://bucket/key`; the key may be empty."""
+    bucket, _, key = uri.removeprefix("s3://").partition("/")
+    return bucket, key
+
+
 def rejected_key(subject: str) -> str:
     """Where the faults of what has the key `subject` are written.
 
@@ -98,7 +104,7 @@ class EvaluationPaths:
     @classmethod
     def from_uri(cls, uri: str) -> EvaluationPaths:
         """Read back what `root` gave."""
-        bucket, _, key = uri.removeprefix("s3://").partition("/")
+        bucket, key = bucket_and_key(uri)
         _, suite, identifier = key.strip("/").split("/")
         return cls(bucket=bucket, suite=suite, evaluation_id=identifier)
 
