@@ -89,6 +89,18 @@ def test_answers_of_a_batch_job_cost_half_and_the_page_says_so() -> None:
 
 
 @pytest.mark.parametrize(
+    ("asynchronous", "answered", "told"), [(True, 100, True), (True, 0, False), (False, 100, False)]
+)
+def test_answers_are_said_to_have_come_through_a_queue_where_they_did(
+    asynchronous: bool, answered: int, told: bool
+) -> None:
+    found = outcome(latency=None, asynchronous=asynchronous, answered=answered)
+    ranked = RankedModel(model="m", rank=1, ineligible=None, scores=[], outcome=found)
+    sentence = "Answers of m came through the queue of an asynchronous endpoint: no latency is known."
+    assert (sentence in assumptions(DEPLOYED, PRICES, [ranked])) is told
+
+
+@pytest.mark.parametrize(
     ("section", "changes", "why"),
     [
         ({"provider": "openai", "model_id": "gpt-4o"}, {}, "its tokens, or their price, are not known"),

@@ -160,6 +160,13 @@ def test_answers_of_a_batch_job_have_no_latency_and_the_page_says_why() -> None:
     assert "ready responses" not in text
 
 
+def test_answers_that_came_through_a_queue_have_no_latency_and_the_page_says_why_and_how_long_all_took() -> None:
+    asked = ranked("a", 1, 1.0, latency=None, asynchronous=True, wall_seconds=1234.5)
+    text = " ".join(render(comparison([asked, ranked("b", 2, 0.0)])).text.split())
+    assert "a asked through a queue, not timed 1,234.5 s" in text
+    assert "ready responses" not in text
+
+
 def test_a_mean_without_an_interval_and_a_pair_without_a_difference_are_shown_as_that() -> None:
     models = [ranked("a", 1, 1.0), ranked("b", 2, 0.0)]
     lone = Mean(n=1, failed=0, value=1.0)

@@ -188,6 +188,7 @@ class ModelOutcome(Contract):
         training: where it was fine-tuned in this evaluation.
         judge: what a judge was asked; None without one.
         by_batch: whether a batch inference job asked it; such answers have no latency, and a price of their own.
+        asynchronous: whether its answers came through an asynchronous endpoint's queue; such answers have no latency.
     """
 
     model: str
@@ -209,6 +210,7 @@ class ModelOutcome(Contract):
     training: Training | None = None
     judge: JudgeUse | None = None
     by_batch: bool = False
+    asynchronous: bool = False
 
 
 class Mean(Contract):

@@ -86,12 +86,8 @@ def assumptions(config: SuiteConfig, prices: Prices, models: Sequence[RankedMode
         )
     if any(item.outcome.latency for item in models):
         yield "Latency is that of the answering request, without retries and waits."
-    if queued := [item.model for item in models if _came_through_a_queue(config, item)]:
+    if queued := [item.model for item in models if item.outcome.asynchronous and item.outcome.answered]:
         yield f"Answers of {', '.join(queued)} came through the queue of an asynchronous endpoint: no latency is known."
-
-
-def _came_through_a_queue(config: SuiteConfig, item: RankedModel) -> bool:
-    return item.outcome.answered > 0 and item.outcome.latency is None and config.model(item.model).has_endpoint
 
 
 def _known(basis: Literal["tokens", "instance_hours"], usd: float, outcome: ModelOutcome, note: str) -> ModelCost:

@@ -69,8 +69,7 @@ def asking_of(
     seconds = batch_seconds(config.limits.evaluate_seconds) if by_batch else config.limits.evaluate_seconds
     bounds = {"concurrency": math.ceil(config.limits.concurrency / shards), "evaluate_seconds": seconds}
     limits = config.limits.model_copy(update=bounds)
-    queued = deployed is not None and deployed.get("asynchronous", False)
-    queue = paths.uri(paths.asynchronous) if queued else None
+    queue = paths.uri(paths.asynchronous) if _has_queue(deployed) else None
     asked = connect(model, Connection(limits.concurrency, limits.request_seconds, endpoint, queue))
     template = model.evaluation_config.prompt_template
     tariff = tariff_of(config, model, bundled_prices(), by_batch=by_batch)
@@ -146,7 +145,11 @@ def ask_and_score(
             asking(records, PartStore(storage, prefix))
 
         outcome = _scored(paths, storage, config, model.name, files, deployed, wall_seconds, again)
-        return outcome.model_copy(update={"by_batch": by_batch})
+        return outcome.model_copy(update={"by_batch": by_batch, "asynchronous": _has_queue(deployed)})
+
+
+def _has_queue(deployed: Deployed | None) -> bool:
+    return deployed is not None and deployed.get("asynchronous", False)
 
 
 def left_of(records: Iterable[Record], store: PartStore) -> Iterator[Record]:
