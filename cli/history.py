@@ -16,22 +16,28 @@ EVALUATIONS_READ = 5
 
 
 def measured_latencies(target: Target, config: SuiteConfig) -> dict[str, Measured]:
-    """Mean latency, and time of training, of each model in the newest of the suite's last evaluations that has one."""
+    """Mean latency, and time of training, of each model in the newest of the suite's last evaluations that has one.
+
+    Where none of them has a latency, as of answers that come through a queue, the time of training is still known.
+    """
     storage = Storage(target.bucket, target.client("s3"))
     found: dict[str, Measured] = {}
     with told_by_aws(f"{target.place}: "):
         for identifier in _evaluations(target, config.suite):
             paths = EvaluationPaths(target.bucket, config.suite, identifier)
             for model in config.models:
-                if model.name in found:
+                known = found.get(model.name)
+                if known is not None and known.seconds is not None:
                     continue
                 try:
                     outcome = ModelOutcome.model_validate_json(storage.read(paths.outcome(model.name)))
                 except ObjectNotFoundError:
                     continue
+                training = outcome.training.billable_seconds if outcome.training is not None else None
                 if outcome.latency is not None:
-                    seconds = outcome.training.billable_seconds if outcome.training is not None else None
-                    found[model.name] = Measured(outcome.latency.mean / 1000, identifier, target.place, seconds)
+                    found[model.name] = Measured(outcome.latency.mean / 1000, identifier, target.place, training)
+                elif known is None and training is not None:
+                    found[model.name] = Measured(None, identifier, target.place, training)
     return found
 
 

@@ -284,7 +284,8 @@ def test_a_plan_against_a_stack_takes_its_steps_instance_type(aws: str) -> None:
     assert values["costs"][-1]["instance_type"] == "ml.c5.xlarge"
 
 
-def test_a_plan_takes_latencies_from_the_newest_evaluation_that_measured_them(aws: str) -> None:
+def evaluated(bucket: str, **outcomes: dict[str, Any]) -> None:
+    """Leave evaluations of the suite, each after the one before it, with what is said of the model `small`."""
     sagemaker = boto3.client("sagemaker")
     sagemaker.create_pipeline(
         PipelineName="assay-capitals",
@@ -292,19 +293,63 @@ def test_a_plan_takes_latencies_from_the_newest_evaluation_that_measured_them(aw
         ClientRequestToken="c" * 32,
         RoleArn="arn:aws:iam::123456789012:role/any-role-at-all",
     )
-    latency = {"n": 5, "mean": 250.0, "p50": 250, "p90": 250, "p95": 250, "p99": 250}
-    for identifier, mean in (("older", 900.0), ("newer", 250.0), ("failed", None)):
+    for identifier, said in outcomes.items():
         sagemaker.start_pipeline_execution(
             PipelineName="assay-capitals", PipelineExecutionDisplayName=identifier, ClientRequestToken=identifier * 8
         )
-        outcome = {"model": "small", "status": "evaluated", "latency": mean and latency | {"mean": mean}}
+        outcome = {"model": "small", "status": "evaluated", **said}
         key = f"evaluations/capitals/{identifier}/models/small/outcome.json"
-        boto3.client("s3").put_object(Bucket=aws, Key=key, Body=json.dumps(outcome).encode())
+        boto3.client("s3").put_object(Bucket=bucket, Key=key, Body=json.dumps(outcome).encode())
+
+
+def latency(mean: float) -> dict[str, Any]:
+    return {"latency": {"n": 5, "mean": mean, "p50": 250, "p90": 250, "p95": 250, "p99": 250}}
+
+
+def training(seconds: int) -> dict[str, Any]:
+    job = {"job": "j", "artefact_uri": "s3://b/model.tar.gz", "instance_type": "ml.g5.xlarge"}
+    return {"training": job | {"billable_seconds": seconds}}
+
+
+def test_a_plan_takes_latencies_from_the_newest_evaluation_that_measured_them(aws: str) -> None:
+    evaluated(aws, older=latency(900.0), newer=latency(250.0), failed={})
     values = json.loads(run("plan", "configs/capitals.yaml", "--stack", "assay", "--json").stdout)
     assert [(model["latency_seconds"], model["latency_from"]) for model in values["models"]] == [
         (0.25, "newer"),
         (2.0, "assumption"),
     ]
+
+
+TUNED = """\
+pipeline: {name: capitals}
+dataset: {input_data_location: capitals.jsonl}
+models:
+  - name: small
+    model_id: some-model
+    deployment_config: {instance_type: ml.m5.xlarge}
+    finetuning_config: {train_data_path: train/, parameters: {instance_type: ml.g5.xlarge}}
+algorithms: [FactualKnowledge]
+"""
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "call", "told"),
+    [
+        ({"older": training(80), "queued": training(77), "failed": {}}, (2.0, "assumption"), "77 s, queued"),
+        ({"timed": latency(250.0) | training(80), "undeployed": training(77)}, (0.25, "timed"), "80 s, timed"),
+    ],
+)
+def test_a_plan_takes_the_time_of_training_from_evaluations_that_know_no_latency(
+    folder: Path, aws: str, outcomes: dict[str, dict[str, Any]], call: tuple[float, str], told: str
+) -> None:
+    (folder / "configs/capitals.yaml").write_text(TUNED)
+    evaluated(aws, **outcomes)
+    values = json.loads(run("plan", "configs/capitals.yaml", "--stack", "assay", "--json").stdout)
+    assert [(model["latency_seconds"], model["latency_from"]) for model in values["models"]] == [call]
+    seconds, identifier = told.split(", ")
+    [sentence] = [item for item in values["assumptions"] if item.startswith("fine-tuning takes ")]
+    assert sentence.startswith(f"fine-tuning takes {seconds} of its instances, measured in ")
+    assert sentence.endswith(f", {identifier}: small")
 
 
 @pytest.mark.parametrize(

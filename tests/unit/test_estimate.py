@@ -214,6 +214,15 @@ def test_the_time_of_training_is_that_of_the_suites_last_evaluation_where_it_tra
     assert steps(untrained)["finetune-tuned"].seconds == 100 + 1000
 
 
+def test_the_time_of_training_is_known_where_no_latency_is() -> None:
+    queued = {"tuned": Measured(None, "0123abcd", "AWS", training_seconds=77)}
+    prediction = predicted(TUNED, measured=queued)
+    assert steps(prediction)["finetune-tuned"].seconds == 100 + 77
+    tuned = next(model for model in prediction.models if model.name == "tuned")
+    assert (tuned.latency_seconds, tuned.latency_from) == (2, "assumption")
+    assert any("not measured yet" in told and "tuned" in told for told in prediction.assumptions)
+
+
 def test_answers_that_the_catalog_holds_are_scored_and_no_model_is_called() -> None:
     prediction = predicted(GIVEN_ANSWERS)
     given = prediction.models[-1]

@@ -69,7 +69,7 @@ def estimate(
         work: the catalog, counted.
         prices: of an hour of each instance type; those of the config come first.
         step_instance_type: instance type of the steps' jobs.
-        measured: latencies of earlier evaluations of the suite, by model.
+        measured: latencies and training times of earlier evaluations of the suite, by model.
         assumptions: what is taken for granted where nothing is measured.
         limits: endpoints that may exist at the same time; without any, each has a lane of its own.
     """
@@ -125,7 +125,7 @@ def plan_lanes(
         config: a checked config.
         records: records in the catalog.
         limits: endpoints that may exist at the same time.
-        measured: latencies of earlier evaluations of the suite, by model.
+        measured: latencies and training times of earlier evaluations of the suite, by model.
         assumptions: what is taken for granted where nothing is measured.
     """
     given = assumptions or Assumptions()
@@ -136,10 +136,9 @@ def plan_lanes(
         deployment = endpoint.section.deployment_config
         if deployment is None:
             continue
-        latencies = [measured[item.name].seconds for item in endpoint.models if measured and item.name in measured]
-        latencies += [given.latency_seconds] * (len(latencies) < len(endpoint.models))
+        latency = max(_latency(item.name, measured or {}, given)[0] for item in endpoint.models)
         asks = asked * asks_per_record(config.algorithms)
-        calls = _call_seconds(max(latencies), asks, config.limits.concurrency) + asked * given.scoring_seconds
+        calls = _call_seconds(latency, asks, config.limits.concurrency) + asked * given.scoring_seconds
         branches.append(
             Branch(
                 name=endpoint.name,
@@ -182,11 +181,9 @@ def _model(
 ) -> PredictedModel:
     """`times`: how often it is asked about a record; a perturbed prompt is about as long as the first."""
     longest = longest_output(section)
-    known = measured.get(section.name)
     share = asked / work.records if work.records else 0.0
     by_batch = section.asked_by_batch(asked // max(1, len(planned.ask_steps)))
-    latency = (given.latency_seconds, "assumption") if known is None else (known.seconds, known.evaluation_id)
-    latency_seconds, latency_from = (0.0, "batch") if by_batch else latency
+    latency_seconds, latency_from = (0.0, "batch") if by_batch else _latency(section.name, measured, given)
     return PredictedModel(
         name=section.name,
         endpoint=endpoint,
@@ -200,6 +197,14 @@ def _model(
         latency_from=latency_from,
         by_batch=by_batch,
     )
+
+
+def _latency(name: str, measured: Mapping[str, Measured], given: Assumptions) -> tuple[float, str]:
+    """Seconds of one call, and the evaluation id that they were measured in or `assumption`."""
+    known = measured.get(name)
+    if known is None or known.seconds is None:
+        return given.latency_seconds, "assumption"
+    return known.seconds, known.evaluation_id
 
 
 def longest_output(section: ModelSection) -> int | None:

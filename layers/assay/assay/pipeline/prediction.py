@@ -202,14 +202,15 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Measured:
-    """Mean latency of one call, and the evaluation that it was measured in.
+    """Mean latency of one call, the time of training, and the evaluation that they were measured in.
 
     Attributes:
+        seconds: of one call; None where no latency is known, as of answers that came through a queue.
         place: where that evaluation ran, in words; a local cloud's CPU is not the instance of a config.
         training_seconds: billed for each instance of the training job that made the model there, if one did.
     """
 
-    seconds: float
+    seconds: float | None
     evaluation_id: str
     place: str
     training_seconds: int | None = None
