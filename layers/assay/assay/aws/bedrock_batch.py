@@ -247,12 +247,11 @@ def _result(record: dict[str, Any]) -> Answer | ModelCallError:
     if "modelOutput" not in record:
         return _failure(record.get("error"))
     try:
-        said = reading(record["modelOutput"], None)
+        return reading(record["modelOutput"], None)
     except ModelCallError as error:
         return error
     except (AttributeError, TypeError) as error:
         return MalformedReplyError(f"the reply cannot be read ({type(error).__name__})")
-    return Answer(said.text, None, said.input_tokens, said.output_tokens, finish_reason=said.finish_reason)
 
 
 def _failure(error: Any) -> ModelCallError:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any
 
 from assay.aws.service_model import Clients, errors_in_our_words, milliseconds_since, request_id_of
@@ -75,26 +75,7 @@ class BedrockModel:
                 # botocore parses the body itself, and lets its parser's errors through.
                 raise MalformedReplyError(f"the reply cannot be read ({type(error).__name__})") from error
         latency_ms = milliseconds_since(started)
-        request_id = request_id_of(reply)
-        said = reading(reply, request_id)
-        return Answer(
-            text=said.text,
-            latency_ms=latency_ms,
-            input_tokens=said.input_tokens,
-            output_tokens=said.output_tokens,
-            finish_reason=said.finish_reason,
-            request_id=request_id,
-        )
-
-
-@dataclass(frozen=True)
-class Said:
-    """What a reply of Converse holds. What it does not tell is None."""
-
-    text: str
-    input_tokens: int | None
-    output_tokens: int | None
-    finish_reason: str | None
+        return replace(reading(reply, request_id_of(reply)), latency_ms=latency_ms)
 
 
 def request_body(evaluation: EvaluationSection, prompt: str) -> dict[str, Any]:
@@ -102,8 +83,8 @@ def request_body(evaluation: EvaluationSection, prompt: str) -> dict[str, Any]:
     return {**_parameters(evaluation), **_conversation(messages_of(evaluation, prompt))}
 
 
-def reading(reply: Any, request_id: str | None) -> Said:
-    """Read a reply of Converse.
+def reading(reply: Any, request_id: str | None) -> Answer:
+    """Read a reply of Converse; how long it took is for the caller to say.
 
     Raises:
         UnavailableError: may succeed when tried again.
@@ -116,7 +97,14 @@ def reading(reply: Any, request_id: str | None) -> Said:
     if stop in _BROKEN:
         raise UnavailableError(f"Bedrock could not read what the model made: {stop}", request_id=request_id)
     usage = reply.get("usage") or {}
-    return Said(_text(reply, request_id), _input_tokens(usage), usage.get("outputTokens"), stop)
+    return Answer(
+        text=_text(reply, request_id),
+        latency_ms=None,
+        input_tokens=_input_tokens(usage),
+        output_tokens=usage.get("outputTokens"),
+        finish_reason=stop,
+        request_id=request_id,
+    )
 
 
 def _parameters(evaluation: EvaluationSection) -> dict[str, Any]:
