@@ -68,6 +68,7 @@ def as_values(prediction: Estimate) -> dict[str, Any]:
     values = dataclasses.asdict(prediction)
     prices = values.pop("prices")
     values["limits"] = [limit.model_dump() for limit in prediction.limits]
+    values["models"] = [dataclasses.asdict(model) | {"by_batch": model.by_batch} for model in prediction.models]
     for name, costs in (("costs", prediction.costs), ("token_costs", prediction.token_costs)):
         values[name] = [dataclasses.asdict(cost) | {"usd": cost.usd} for cost in costs]
     totals = {"usd": prediction.usd, "known_usd": prediction.known_usd, "unpriced": list(prediction.unpriced)}

@@ -195,7 +195,6 @@ def _model(
         output_limit_from="assumption" if longest is None else "config",
         latency_seconds=latency_seconds,
         latency_from=latency_from,
-        by_batch=by_batch,
     )
 
 

@@ -88,7 +88,6 @@ class PredictedModel:
         latency_seconds: one call; 0 where a batch job or nobody is asked.
         latency_from: the evaluation id that it was measured in, `assumption`, `batch` or `catalog`.
         ask_steps: the steps that ask it before `step` scores it, where the catalog is split.
-        by_batch: whether batch inference jobs ask it.
     """
 
     name: str
@@ -101,7 +100,11 @@ class PredictedModel:
     latency_seconds: float
     latency_from: str
     ask_steps: tuple[str, ...] = ()
-    by_batch: bool = False
+
+    @property
+    def by_batch(self) -> bool:
+        """Whether batch inference jobs ask it."""
+        return self.latency_from == "batch"
 
 
 @dataclass(frozen=True)
