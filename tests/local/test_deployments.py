@@ -79,6 +79,11 @@ def bring_up(name: str, deployment: dict[str, Any], **keys: Any) -> tuple[Endpoi
     return endpoints, endpoint_lifecycle.bring_up(endpoints, creation, ModelSection.model_validate(raw), 240)
 
 
+def hardware(endpoints: Endpoints, name: str) -> str | None:
+    found = endpoints.look(name)
+    return None if found is None else found.hardware
+
+
 def answer(running: Running, name: str, body: Any) -> Any:
     reply = running.aws("sagemaker-runtime").invoke_endpoint(
         EndpointName=name, ContentType="application/json", Body=json.dumps(body)
@@ -89,15 +94,15 @@ def answer(running: Running, name: str, body: Any) -> Any:
 def test_where_the_quota_is_used_up_the_next_type_is_tried(running: Running) -> None:
     quota(running, g5_xlarge=0, m5_xlarge=1)
     first, _ = bring_up("first", {"instance_type": TYPES})
-    assert first.instance_type("first") == "ml.m5.xlarge"
+    assert hardware(first, "first") == "ml.m5.xlarge"
     second, version = bring_up("second", {"instance_type": TYPES})
-    assert (second.instance_type("second"), version) == ("ml.m5.2xlarge", "1.0.0")
+    assert (hardware(second, "second"), version) == ("ml.m5.2xlarge", "1.0.0")
 
 
 def test_where_aws_has_no_capacity_the_next_type_is_tried(running: Running) -> None:
     FAULTS.add([{"kind": "endpoint", "about": "capacity", "times": 2, "reason": NO_CAPACITY}])
     endpoints, _ = bring_up("capacity", {"instance_type": TYPES})
-    assert endpoints.instance_type("capacity") == "ml.m5.2xlarge"
+    assert hardware(endpoints, "capacity") == "ml.m5.2xlarge"
     assert answer(running, "capacity", {"inputs": "In which city is the Eiffel Tower?"}) == [
         {"generated_text": "Paris"}
     ]
@@ -123,7 +128,7 @@ def test_a_model_that_does_not_start_is_not_tried_on_another_type(running: Runni
 
 def test_a_serverless_endpoint_has_memory_and_no_instances(running: Running) -> None:
     endpoints, _ = bring_up("serverless", {"serverless": {"memory_mb": 4096, "max_concurrency": 3}})
-    assert endpoints.instance_type("serverless") == "serverless 4096 MB"
+    assert hardware(endpoints, "serverless") == "serverless 4096 MB"
     [variant] = running.aws("sagemaker").describe_endpoint_config(EndpointConfigName="serverless")["ProductionVariants"]
     assert variant["ServerlessConfig"] == {"MemorySizeInMB": 4096, "MaxConcurrency": 3}
     assert "InstanceType" not in variant
@@ -145,17 +150,17 @@ def test_an_asynchronous_endpoint_is_deployed_with_its_queue_and_asked_through_i
     endpoints, _ = bring_up("with-a-queue", deployment)
     config = running.aws("sagemaker").describe_endpoint(EndpointName="with-a-queue")["AsyncInferenceConfig"]
     assert config["ClientConfig"] == {"MaxConcurrentInvocationsPerInstance": 3}
-    assert endpoints.instance_type("with-a-queue") == "ml.m5.xlarge"
+    assert hardware(endpoints, "with-a-queue") == "ml.m5.xlarge"
     section = ModelSection.model_validate(
         {"name": "m", "model_id": NEAREST, "deployment_config": deployment, "endpoint_name": "with-a-queue"}
     )
-    assert endpoint_lifecycle.has_queue(endpoints, "with-a-queue", section)
+    found = endpoints.look("with-a-queue")
+    assert endpoint_lifecycle.has_queue(found, "with-a-queue", section)
     model = connect(section, Connection(4, 30, "with-a-queue", f"s3://{BUCKET}/asynchronous"))
     assert model.ask("In which city is the Eiffel Tower?", deadline_seconds=30).text == "Paris"
     component = section.model_copy(update={"inference_component_name": "part"})
     with pytest.raises(EndpointRefusedError, match="its queue knows no inference components"):
-        endpoint_lifecycle.has_queue(endpoints, "with-a-queue", component)
-    found = endpoints.look("with-a-queue")
+        endpoint_lifecycle.has_queue(found, "with-a-queue", component)
     at_once = section.model_copy(update={"deployment_config": DeploymentSection(instance_type="ml.m5.xlarge")})
     assert found is not None
     assert clash_of(found, section, found.model) is None

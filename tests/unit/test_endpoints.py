@@ -260,6 +260,18 @@ def test_an_endpoint_says_what_it_serves_and_whose_it_is(sagemaker: Any) -> None
     assert endpoints.look("other") is None
 
 
+@pytest.mark.parametrize(
+    ("serving", "hardware"),
+    [
+        (Serving("InService", None, "", "ml.m5.xlarge", 1), "ml.m5.xlarge"),
+        (Serving("InService", None, "", None, None, serverless_mb=4096), "serverless 4096 MB"),
+        (Serving("InService", None, "", None, None), None),
+    ],
+)
+def test_an_endpoint_runs_on_instances_or_on_memory_or_nobody_knows(serving: Serving, hardware: str | None) -> None:
+    assert serving.hardware == hardware
+
+
 def test_releasing_all_tries_again_while_there_is_time(sagemaker: Any) -> None:
     create(sagemaker, "e", Endpoints("assay").tags(MINE, "suite"))
     client = Stubborn(sagemaker, creating=0, refusals=2)

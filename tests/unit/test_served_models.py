@@ -110,6 +110,7 @@ def test_the_deploy_step_keeps_what_the_endpoint_serves(sagemaker: Any) -> None:
     served(sagemaker, PrimaryContainer={"Image": "i"})
     deployed = steps.deploy(paths.root, "m", ROLE, {"records": 1})
     assert deployed["failure"] is None
+    assert (deployed["instance_type"], deployed.get("asynchronous")) == ("ml.m5.xlarge", False)
     assert EvaluationFiles(paths).served("e") == ServedModel(image="i", instance_type="ml.m5.xlarge")
 
 

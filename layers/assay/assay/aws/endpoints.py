@@ -95,24 +95,8 @@ class Endpoints:
             instance_type=variant.get("InstanceType"),
             instances=variant.get("InitialInstanceCount"),
             asynchronous="AsyncInferenceConfig" in description,
+            serverless_mb=variant.get("ServerlessConfig", {}).get("MemorySizeInMB"),
         )
-
-    @transient_faults()
-    def instance_type(self, name: str) -> str | None:
-        """What serves the endpoint: an instance type, or such as `serverless 4096 MB`; None when it is not there."""
-        description = self._describe(name)
-        if description is None:
-            return None
-        config = _found(self._client.describe_endpoint_config, EndpointConfigName=description["EndpointConfigName"])
-        variant = config["ProductionVariants"][0] if config else {}
-        if (serverless := variant.get("ServerlessConfig")) is not None:
-            return f"serverless {serverless['MemorySizeInMB']} MB"
-        found = variant.get("InstanceType")
-        return None if found is None else str(found)
-
-    def is_asynchronous(self, name: str) -> bool:
-        """Whether the endpoint takes its requests from a queue (InvokeEndpointAsync), and only from there."""
-        return "AsyncInferenceConfig" in (self._describe(name) or {})
 
     def wait_in_service(self, name: str, seconds: float, poll_seconds: float = 5.0) -> None:
         """Return once the endpoint is in service.

@@ -7,6 +7,7 @@ import time
 from typing import Any, NamedTuple
 
 from assay.contracts.config import ModelSection
+from assay.contracts.serving import Serving
 
 logger = logging.getLogger("assay.steps")
 
@@ -114,15 +115,15 @@ def _create(creation: Creation, model: ModelSection, seconds: int) -> str:
         raise EndpointFailedError(f"{type(error).__name__}: {error}") from error
 
 
-def has_queue(endpoints: Any, name: str, model: ModelSection) -> bool:
-    """Whether the endpoint is asynchronous.
+def has_queue(found: Serving | None, name: str, model: ModelSection) -> bool:
+    """Whether the endpoint, as it was found, is asynchronous.
 
     Raises:
         EndpointRefusedError: it is, and the model is one that a queue cannot reach.
     """
     from assay.pipeline.sharing import EndpointRefusedError
 
-    if not endpoints.is_asynchronous(name):
+    if found is None or not found.asynchronous:
         return False
     if model.inference_component_name is not None:
         raise EndpointRefusedError(f"endpoint {name} is asynchronous, and its queue knows no inference components")

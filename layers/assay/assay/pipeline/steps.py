@@ -161,8 +161,9 @@ def deploy(
             deployed["model_version"] = bring_up(endpoints, creation, model, config.limits.deploy_seconds)
         else:
             endpoints.wait_in_service(name, config.limits.deploy_seconds)
-        deployed["instance_type"] = endpoints.instance_type(name)
-        deployed["asynchronous"] = has_queue(endpoints, name, model)
+        found = endpoints.look(name)
+        deployed["instance_type"] = None if found is None else found.hardware
+        deployed["asynchronous"] = has_queue(found, name, model)
         if started is not None:
             deployed["seconds"] = time.monotonic() - started
     except (EndpointFailedError, EndpointRefusedError, TransientError) as error:
