@@ -6,7 +6,7 @@ import json
 import re
 import threading
 import uuid
-from typing import Any, Protocol
+from typing import Any
 
 import urllib3
 from botocore.exceptions import BotoCoreError, ClientError
@@ -15,13 +15,14 @@ from werkzeug.wrappers import Request, Response
 from local import faults, front
 from local.adapters.sagemaker_endpoints import NotServedError, endpoints_of
 from local.adapters.sagemaker_runtime import (
-    ATTRIBUTES,
     ERRORS,
     FAULTS,
     MALFORMED,
     MODEL_ERRORS,
     SERVICE,
     Container,
+    Serving,
+    post,
 )
 from local.clients import client
 from local.cloud import Cloud
@@ -48,13 +49,6 @@ LONGEST_IN_MODEL_SECONDS = 900.0
 def install(cloud: Cloud) -> None:
     queues = Queues(cloud, endpoints_of(cloud), faults.FAULTS)
     front.route(lambda request: request.method == "POST" and PATH.fullmatch(request.path) is not None, queues.invoke)
-
-
-class Serving(Protocol):
-    """Who knows what serves an endpoint."""
-
-    def serving(self, name: str, component: str | None = None, /) -> tuple[Container, str]: ...
-    def asynchronous(self, name: str, /) -> dict[str, Any] | None: ...
 
 
 class Queues:
@@ -137,15 +131,14 @@ class Queues:
             body = client(self._cloud.settings, "s3").get_object(Bucket=bucket, Key=key)["Body"].read()
         except ClientError as error:
             return False, f"The input could not be read: {error}".encode()
-        headers = {"Content-Type": told.get("Content-Type", "application/octet-stream")}
-        if "Accept" in told:
-            headers["Accept"] = told["Accept"]
-        if "Custom-Attributes" in told:
-            headers[ATTRIBUTES] = told["Custom-Attributes"]
-        seconds = float(told.get("InvocationTimeoutSeconds", LONGEST_IN_MODEL_SECONDS))
         try:
-            said = host.connections.request(
-                "POST", "/invocations", body=body, headers=headers, timeout=urllib3.Timeout(total=seconds)
+            said = post(
+                host,
+                body,
+                content_type=told.get("Content-Type"),
+                accept=told.get("Accept"),
+                attributes=told.get("Custom-Attributes"),
+                seconds=float(told.get("InvocationTimeoutSeconds", LONGEST_IN_MODEL_SECONDS)),
             )
         except urllib3.exceptions.HTTPError as error:
             return False, f"Received server error (503) from primary: {type(error).__name__}".encode()

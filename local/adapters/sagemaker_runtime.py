@@ -53,6 +53,26 @@ class Serving(Protocol):
     def asynchronous(self, name: str, /) -> dict[str, Any] | None: ...
 
 
+def post(
+    host: Container,
+    body: bytes,
+    *,
+    content_type: str | None,
+    accept: str | None,
+    attributes: str | None,
+    seconds: float,
+) -> urllib3.BaseHTTPResponse:
+    """Hand a request on to a container, with what SageMaker lets through of its headers.
+
+    Raises:
+        urllib3.exceptions.HTTPError: the container does not answer, or not within so many seconds.
+    """
+    headers = {"Content-Type": content_type or "application/octet-stream"}
+    headers |= {key: value for key, value in (("Accept", accept), (ATTRIBUTES, attributes)) if value is not None}
+    timeout = urllib3.Timeout(total=seconds)
+    return host.connections.request("POST", "/invocations", body=body, headers=headers, timeout=timeout)
+
+
 class Runtime:
     """Answers InvokeEndpoint."""
 
@@ -79,15 +99,15 @@ class Runtime:
 
     def _answered(self, request: Request, name: str, serving: tuple[Container, str]) -> Response:
         host, variant = serving
-        body = request.get_data()
-        headers = {"Content-Type": request.headers.get("Content-Type") or "application/octet-stream"}
-        for header in ("Accept", ATTRIBUTES):
-            if header in request.headers:
-                headers[header] = request.headers[header]
         with self._room:
             try:
-                answer = host.connections.request(
-                    "POST", "/invocations", body=body, headers=headers, timeout=urllib3.Timeout(total=ANSWER_SECONDS)
+                answer = post(
+                    host,
+                    request.get_data(),
+                    content_type=request.headers.get("Content-Type"),
+                    accept=request.headers.get("Accept"),
+                    attributes=request.headers.get(ATTRIBUTES),
+                    seconds=ANSWER_SECONDS,
                 )
             except urllib3.exceptions.TimeoutError:
                 return self._model_error(
