@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.unit.template import load_template
+from tests.unit.template_support import load_template
 
 PROJECT = Path(__file__).resolve().parents[2]
 BUILT = PROJECT / ".aws-sam/build"

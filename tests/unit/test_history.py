@@ -20,7 +20,7 @@ from cli.suite_history import Entry, as_values, print_history, read_history
 from cli.target import Target
 from tests.unit import gate_support
 from tests.unit.evaluation_support import CONFIG, N, champion_of, evaluated
-from tests.unit.template import load_template
+from tests.unit.template_support import load_template
 
 START = datetime(2026, 11, 24, 8, 0, tzinfo=UTC)
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.unit.template import load_template
+from tests.unit.template_support import load_template
 
 PROJECT = Path(__file__).resolve().parents[2]
 MACHINES = sorted((PROJECT / "statemachine").glob("*.asl.yaml"))

@@ -2,36 +2,26 @@
 
 from __future__ import annotations
 
-import re
-from pathlib import Path
 from typing import Any
 
-from tests.unit.template import load_template
+from tests.unit.template_support import FUNCTIONS, calls, listed
 
-PROJECT = Path(__file__).resolve().parents[2]
-RECONCILER: dict[str, Any] = load_template()["Resources"]["ReconcileEvaluationsFunction"]["Properties"]
+RECONCILER: dict[str, Any] = FUNCTIONS["ReconcileEvaluationsFunction"]
 STATEMENTS: list[dict[str, Any]] = [item for policy in RECONCILER["Policies"] for item in policy["Statement"]]
 MACHINES = ("ConcludeEvaluationStateMachine", "AnnounceApprovalStateMachine")
-
-
-def actions(module: str, service: str) -> set[str]:
-    """Every call of an adapter's client, as IAM names it."""
-    source = (PROJECT / f"layers/assay/assay/aws/{module}.py").read_text()
-    calls = {*re.findall(r"_client\.([a-z_]+)\(", source), *re.findall(r'get_paginator\("([a-z_]+)"\)', source)}
-    return {f"{service}:{call.title().replace('_', '')}" for call in calls - {"get_paginator"}}
 
 
 def resources(action: str) -> list[Any]:
     """What the function may do one thing to."""
     found = []
     for item in STATEMENTS:
-        if action in (item["Action"] if isinstance(item["Action"], list) else [item["Action"]]):
-            found += item["Resource"] if isinstance(item["Resource"], list) else [item["Resource"]]
+        if action in listed(item["Action"]):
+            found += listed(item["Resource"])
     return found
 
 
 def test_it_may_look_at_registered_packages_and_decide_nothing_about_them() -> None:
-    wanted = actions("model_packages", "sagemaker")
+    wanted = calls("model_packages", "sagemaker")
     assert wanted == {"sagemaker:BatchDescribeModelPackage", "sagemaker:DescribeModelPackage"}
     for action in wanted:
         [resource] = resources(action)
@@ -40,7 +30,7 @@ def test_it_may_look_at_registered_packages_and_decide_nothing_about_them() -> N
 
 
 def test_it_may_start_and_redrive_both_state_machines_and_no_other() -> None:
-    wanted = actions("machines", "states")
+    wanted = calls("machines", "states")
     assert wanted == {
         f"states:{word}" for word in ("StartExecution", "ListExecutions", "DescribeExecution", "RedriveExecution")
     }
