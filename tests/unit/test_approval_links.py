@@ -20,8 +20,8 @@ from assay.aws.approval_answer import Answer, answer
 from assay.aws.approval_links import SECONDS, ApprovalLink, ApprovalLinks
 from assay.aws.approvals import Approvals
 from assay.contracts.link_request import LinkRequest
+from tests.unit.function_support import handler
 from tests.unit.test_approvals import Lock
-from tests.unit.test_functions import handler
 
 NOW = datetime(2026, 11, 24, 10, 2, 11, tzinfo=UTC)
 URL = "https://abc.lambda-url.eu-west-1.on.aws/"
