@@ -51,6 +51,7 @@ _REQUEST_KEYS = {
     "timeoutDurationInHours",
 }
 _KINDS = ("input", "output")
+_DONE = ("processedRecordCount", "successRecordCount", "errorRecordCount")
 _OPEN = ("Submitted", "Validating", "Scheduled", "InProgress", "Stopping")
 _STATUS = {
     "ConflictException": 400,
@@ -220,11 +221,17 @@ class BatchJobs:
             return job.fault, "The fault that was asked for."
         self._proceed(job, "InProgress")
         part = inputs[: len(inputs) // 2] if job.fault in ("PartiallyCompleted", "Hanging") else inputs
+        job.counts = {"totalRecordCount": len(inputs)} | dict.fromkeys(_DONE, 0)
+        results = []
         with ThreadPoolExecutor(THREADS) as pool:
-            results = list(pool.map(lambda item: self._asked(job, *item), part))
+            for result in pool.map(lambda item: self._asked(job, *item), part):
+                if result is not None:
+                    results.append(result)
+                    job.counts["processedRecordCount"] += 1
+                    job.counts["successRecordCount" if result[1] else "errorRecordCount"] += 1
         while job.fault == "Hanging" and job.status != "Stopping" and not self._stopping.is_set():
             time.sleep(0.02)
-        self._write(job, [result for result in results if result is not None], key.rpartition("/")[2], len(inputs))
+        self._write(job, results, key.rpartition("/")[2])
         if job.status == "Stopping":
             return "Stopped", None
         return ("PartiallyCompleted" if job.fault == "PartiallyCompleted" else "Completed"), None
@@ -250,16 +257,9 @@ class BatchJobs:
         line["error"] = {"errorCode": reply.status_code, "errorMessage": json.loads(raw)["message"]}
         return json.dumps(line).encode(), {}
 
-    def _write(self, job: Job, results: list[tuple[bytes, dict[str, int]]], file: str, total: int) -> None:
+    def _write(self, job: Job, results: list[tuple[bytes, dict[str, int]]], file: str) -> None:
         bucket, prefix = _place(job.request["outputDataConfig"]["s3OutputDataConfig"]["s3Uri"])
         folder = f"{prefix.rstrip('/')}/{job.arn.rpartition('/')[2]}"
-        good = sum(bool(usage) for _, usage in results)
-        job.counts = {
-            "totalRecordCount": total,
-            "processedRecordCount": len(results),
-            "successRecordCount": good,
-            "errorRecordCount": len(results) - good,
-        }
         tokens = {f"{kind}TokenCount": sum(usage.get(f"{kind}Tokens", 0) for _, usage in results) for kind in _KINDS}
         # In the order in which a real job has them, which is none.
         body = b"".join(line + b"\n" for line, _ in reversed(results))

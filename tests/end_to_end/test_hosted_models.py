@@ -139,9 +139,9 @@ def test_an_evaluation_that_is_stopped_stops_its_batch_job(cloud: Cloud) -> None
     drop(cloud, "batch-stopped", BATCH, records=100)
     [started] = cloud.wait(lambda: cloud.events("EvaluationStarted", suite="batch-stopped"))
     identifier = started["evaluation_id"]
-    cloud.wait(lambda: [job for job in jobs(cloud, identifier) if job["status"] == "InProgress"])
+    cloud.wait(lambda: [job for job in jobs(cloud, identifier) if job.get("processedRecordCount") == 50])
     [execution] = cloud.executions("batch-stopped")
     cloud.stack.client("sagemaker").stop_pipeline_execution(PipelineExecutionArn=execution["PipelineExecutionArn"])
     cloud.wait(lambda: cloud.events("EvaluationFailed", suite="batch-stopped"))
     [job] = cloud.wait(lambda: [job for job in jobs(cloud, identifier) if job["status"] == "Stopped"])
-    assert job["processedRecordCount"] == 50
+    assert (job["processedRecordCount"], job["totalRecordCount"]) == (50, 100)
