@@ -36,7 +36,8 @@ from assay.contracts.catalog import Record
 from assay.contracts.config import AlgorithmSection
 from assay.contracts.results import Response
 from assay.scoring.score_files import write_score_tables
-from assay.scoring.scoring import BATCH_RECORDS, Scoring
+from assay.inference.kept import JOINED_RECORDS
+from assay.scoring.scoring import Scoring
 from pathlib import Path
 
 class Folder:
@@ -62,7 +63,7 @@ def tables():
     batch = []
     for pair in pairs():
         batch.append(pair)
-        if len(batch) == BATCH_RECORDS:
+        if len(batch) == JOINED_RECORDS:
             yield scoring.score(batch)
             batch = []
     if batch:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import against_peers, measuring, table, throughput
+from benchmarks import against_peers, measuring, scoring, table, throughput
 from benchmarks.peers import sleeping
 from benchmarks.servers import aws_environment
 
@@ -97,3 +97,10 @@ def test_a_side_whose_scores_are_not_the_true_ones_has_no_figures(
     assert json.loads(capsys.readouterr().out.splitlines()[-1])["seconds"] >= 0
     with pytest.raises(RuntimeError, match="are right, and the score is 1"):
         sleeping.main("pytest", lambda _: 1.0)
+
+
+def test_our_side_of_scoring_reads_scores_and_writes_every_record(tmp_path: Path) -> None:
+    scoring.write(tmp_path / "records.jsonl", 40)
+    found = scoring.measured("ours", "FactualKnowledge", tmp_path / "records.jsonl", tmp_path)
+    assert found["rows"] == 2 * 40
+    assert (tmp_path / "part-00000.parquet").exists()
