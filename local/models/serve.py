@@ -46,6 +46,12 @@ def _nearest(options: argparse.Namespace) -> Model:
     return NearestNeighbour(options.facts, options.threads)
 
 
+def _likeness(options: argparse.Namespace) -> Model:
+    from local.models.likeness import LikenessJudge
+
+    return LikenessJudge(options.threads)
+
+
 def _broken(options: argparse.Namespace) -> Model:
     raise FileNotFoundError(f"{options.model}: the container holds no weights (this model never starts, on purpose)")
 
@@ -67,6 +73,7 @@ def _echo(_options: argparse.Namespace) -> Model:
 MODELS: dict[str, Callable[[argparse.Namespace], Model]] = {
     "smollm2-135m-instruct": _smollm2,
     "nearest-neighbour-minilm": _nearest,
+    "likeness-judge-minilm": _likeness,
     "broken-model": _broken,
     "echo": _echo,
     "saved-model": _saved,

@@ -14,6 +14,7 @@ from tests.end_to_end.conftest import PROJECT, Cloud
 
 RECORDS = 6
 SECRET = "assay/local-api"
+JUDGED_SCORES = ("preference", "judge_score")
 HOSTED = ("bedrock-smollm2", "api-smollm2")
 
 
@@ -101,6 +102,61 @@ def test_without_its_key_one_model_fails_and_the_others_are_evaluated(cloud: Clo
     assert "assay/none cannot be read: ResourceNotFoundException" in failure.reason
     assert outcomes["bedrock-smollm2"].answered == outcomes["nearest-neighbour"].answered == RECORDS
     assert comparison.winner in {"bedrock-smollm2", "nearest-neighbour"}
+
+
+JUDGED = """\
+pipeline: {name: hosted-models}
+dataset: {input_data_location: general-knowledge.jsonl, model_input_key: question, target_output_key: answer}
+models:
+  - name: small
+    provider: bedrock
+    model_id: local.smollm2-135m-instruct-v1:0
+    evaluation_config: {inference_parameters: {maxTokens: 20, temperature: 0}}
+  - name: near
+    provider: jumpstart
+    model_id: assay-nearest-neighbour-minilm
+    deployment_config: {instance_type: ml.m5.xlarge}
+algorithms: [Judge, {algorithm: JudgePreference, parameters: {rival: small}}, FactualKnowledge]
+judge:
+  provider: bedrock
+  model_id: local.likeness-judge-minilm-v1:0
+  evaluation_config: {inference_parameters: {maxTokens: 100, temperature: 0}}
+limits: {budget_usd: 5}
+pricing:
+  tokens: {small: {input_usd: 1, output_usd: 5}, judge: {input_usd: 2, output_usd: 10}}
+"""
+
+
+def test_a_judge_compares_two_models_that_are_asked_within_a_budget_and_no_endpoint_waits_for_it(cloud: Cloud) -> None:
+    paths, comparison = evaluate(cloud, "judged", JUDGED)
+    sagemaker = cloud.stack.client("sagemaker")
+    [execution] = cloud.executions("judged")
+    found = sagemaker.list_pipeline_execution_steps(PipelineExecutionArn=execution["PipelineExecutionArn"])
+    steps = {step["StepName"]: step for step in found["PipelineExecutionSteps"]}
+    for name, rival in (("near", "small"), ("small", "small")):
+        judging = steps[f"judge-{name}"]
+        assert judging["StepStatus"] == "Succeeded"
+        assert judging["StartTime"] >= max(steps[f"evaluate-{other}"]["EndTime"] for other in (name, rival))
+    definition = json.loads(sagemaker.describe_pipeline(PipelineName="assay-judged")["PipelineDefinition"])
+    waits = {step["Name"]: step.get("DependsOn", []) for step in definition["Steps"]}
+    assert waits["cleanup-near"] == ["evaluate-near"]
+    outcomes = {model.model: model.outcome for model in comparison.models}
+    near, small = outcomes["near"].judge, outcomes["small"].judge
+    assert near is not None
+    assert small is not None
+    # A grade each, and two comparisons of `near` with `small`; what two models say alike is put to the judge once.
+    assert near.asked + near.cached == 3 * RECORDS
+    assert small.asked + small.cached == RECORDS
+    assert (near.failed, small.failed) == (0, 0)
+    allotted = json.loads(cloud.read(paths.manifest))["judge_allotments"]
+    assert 0 < (near.cost_usd or 0) < allotted["near"]
+    assert 0 < (small.cost_usd or 0) < allotted["small"] < allotted["near"]
+    means = {model.model: {score.score: score.mean for score in model.scores} for model in comparison.models}
+    preferences, grades = ([means[name][score].value or 0 for name in ("small", "near")] for score in JUDGED_SCORES)
+    assert preferences[0] == 0.5 < preferences[1]
+    assert grades[0] < grades[1]
+    assert {means[name][score].n for name in outcomes for score in JUDGED_SCORES} == {RECORDS}
+    assert comparison.winner == "near"
 
 
 BATCH = """\

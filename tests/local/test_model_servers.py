@@ -176,6 +176,26 @@ def test_a_seed_makes_a_sampled_answer_repeatable(smollm2: Any) -> None:
     assert answers[0].text != answers[2].text
 
 
+def test_the_judge_of_likeness_grades_one_answer_and_prefers_one_of_two() -> None:
+    from local.models.likeness import LikenessJudge
+
+    judge = LikenessJudge(threads=1)
+
+    def said(**material: str) -> dict[str, Any]:
+        told = json.dumps({"question": "Which city is the capital of France?", "expected_answer": "Paris"} | material)
+        text = f'Grade {{this}}.\n{told}\nReply in this form:\n{{"reason": "<text>", "score": <number>}}'
+        [answer] = judge.answer([Prompt(text, Parameters())])
+        found: dict[str, Any] = json.loads(answer.text)
+        return found
+
+    assert (said(answer="Paris")["score"], said(answer="a fruit salad")["score"]) == (5, 1)
+    assert said(answer_a="a fruit salad", answer_b="It is Paris.")["better"] == "B"
+    assert said(answer_a="It is Paris.", answer_b="a fruit salad")["better"] == "A"
+    assert said(answer_a="Paris", answer_b="Paris")["better"] == "tie"
+    with pytest.raises(PayloadError, match="holds no question with an expected answer"):
+        judge.answer([Prompt('{"question": "Why?", "answer": "So."}', Parameters())])
+
+
 def test_the_nearest_neighbour_answers_with_the_fact_that_means_most_nearly_the_same(tmp_path: Path) -> None:
     from local.models.nearest import NearestNeighbour
 

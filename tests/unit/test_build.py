@@ -36,6 +36,15 @@ models:
 algorithms: [FactualKnowledge]
 limits: {shards: 2}
 """
+JUDGED = b"""\
+pipeline: {name: demo}
+dataset: {input_data_location: x.jsonl}
+models:
+  - {name: m, model_id: m, deployment_config: {instance_type: ml.m5.xlarge}}
+  - {name: other, provider: bedrock, model_id: o}
+algorithms: [{algorithm: JudgePreference, parameters: {rival: other}}]
+judge: {endpoint_name: grader}
+"""
 BATCH = b"""\
 pipeline: {name: demo}
 dataset: {input_data_location: x.jsonl}
@@ -103,6 +112,24 @@ def test_a_catalog_that_is_split_is_asked_by_parallel_steps_and_scored_by_one() 
         "evaluate-m": ["ask-m-1-of-2", "ask-m-2-of-2", "deploy-m", "preprocess"],
         "cleanup-m": ["evaluate-m"],
     }
+
+
+def test_a_judge_is_asked_once_the_answers_and_the_rivals_are_there_and_keeps_no_endpoint() -> None:
+    with _built(JUDGED, "judged") as (definition, _):
+        found = {step["Name"]: sorted(step.get("DependsOn", [])) for step in definition["Steps"]}
+    assert found == {
+        "preprocess": [],
+        "deploy-m": ["preprocess"],
+        "evaluate-m": ["deploy-m", "preprocess"],
+        "cleanup-m": ["evaluate-m"],
+        "evaluate-other": ["preprocess"],
+        "judge-m": ["evaluate-m", "evaluate-other"],
+        "judge-other": ["evaluate-other"],
+    }
+    from assay.pipeline.plan import dependencies
+
+    planned = dependencies(load_config(JUDGED, "x"))
+    assert {name: sorted(after) for name, after in planned.items()} == found
 
 
 def test_the_evaluation_comes_in_as_a_parameter_so_that_the_definition_is_the_configs_alone(

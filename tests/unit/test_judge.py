@@ -17,10 +17,11 @@ from assay.contracts.config import AlgorithmSection, LimitsSection, SuiteConfig
 from assay.contracts.judge_section import JudgeSection
 from assay.contracts.results import DatasetScore, Failure, JudgeUse, Response
 from assay.inference.budget import Tariff
+from assay.inference.given import keep_given
 from assay.inference.judge import InvalidJudgementFailure, Judge, JudgementStore
 from assay.inference.kept import KeptResponses
 from assay.inference.model import Answer
-from assay.inference.runner import AskSummary, ask_all
+from assay.inference.runner import ask_all
 from assay.inference.store import PartStore
 from assay.pipeline.judging import Judging, identity_of
 from assay.scoring.judging import InvalidJudgementError, better_of, comparing_prompt, grade_of, grading_prompt
@@ -32,6 +33,7 @@ RECORDS = [
     Record(id=str(n), model_input=f"question {n}", target_output=f"city{n}", responses={"old": f"old answer {n}"})
     for n in range(6)
 ]
+OWN = "mine/"
 
 
 def config(**changes: Any) -> SuiteConfig:
@@ -74,7 +76,7 @@ class Scripted:
 
 def judged(
     bucket: Bucket, judge: Scripted, folder: Path, texts: Iterable[str | None], *, suite: SuiteConfig | None = None,
-    model: str = "new",
+    model: str = "new", restarted: bool = False,
 ) -> tuple[dict[tuple[str, str], Any], JudgeUse, list[DatasetScore]]:  # fmt: skip
     suite = suite or config()
     failure = Failure(kind="Busy", reason="later")
@@ -83,17 +85,24 @@ def judged(
                  failure=None if text is not None else failure)
         for record, text in zip(RECORDS, texts, strict=True)
     ]  # fmt: skip
-    bucket.objects = {key: body for key, body in bucket.objects.items() if key.startswith("judgements/")}
+    bucket.objects = {key: body for key, body in bucket.objects.items() if key.startswith(("judgements/", OWN))}
+    if not restarted:
+        bucket.objects = {key: body for key, body in bucket.objects.items() if not key.startswith(OWN)}
     PartStore(bucket, "first/").append(responses)
-    judging = Judging(suite, model, judge, bucket)
+    keep_given(RECORDS, "old", PartStore(bucket, "rival/"))
 
-    def ask(prompts: Iterable[Record], asked: Judge, store: JudgementStore) -> AskSummary:
-        return ask_all(
+    def ask(prompts: Iterable[Record], asked: Judge, store: JudgementStore) -> None:
+        ask_all(
             prompts, model=asked, prompt_of=lambda record: record.model_input, store=store,
             limits=LimitsSection(concurrency=2), tariff=Tariff(input_usd=1.0, output_usd=10.0),
         )  # fmt: skip
 
-    with KeptResponses(bucket, "first/", folder / "first.jsonl") as first, Scoring(suite.algorithms) as scoring:
+    with (
+        KeptResponses(bucket, "first/", folder / "first.jsonl") as first,
+        KeptResponses(bucket, "rival/", folder / "rival.jsonl") as rival,
+        Scoring(suite.algorithms) as scoring,
+    ):
+        judging = Judging(suite, judge, bucket, OWN, None if model == suite.rival else rival)
         judging.ask(lambda: RECORDS, first, ask)
         pairs: list[tuple[Record, Response | None]] = list(zip(RECORDS, first.of(RECORDS), strict=True))
         rows = scoring.score(pairs, judging.of(pairs)).to_pylist()
@@ -141,6 +150,17 @@ def test_what_was_judged_before_is_not_asked_again_by_any_evaluation(tmp_path: P
     other = Scripted()
     judged(bucket, other, tmp_path, [*LONG[:5], "another"])
     assert other.asked.total() == 3
+
+
+def test_what_a_restarted_step_asked_before_is_its_own_and_what_others_asked_was_known(tmp_path: Path) -> None:
+    bucket = Bucket()
+    judged(bucket, Scripted(nonsense=99), tmp_path, LONG, suite=config(algorithms=["Judge"]))
+    _, use, _ = judged(bucket, Scripted(), tmp_path, LONG, restarted=True)
+    assert (use.asked, use.cached, use.failed) == (18, 0, 0)
+    assert use.requests == 6 + 18
+    assert use.cost_usd == pytest.approx(18 * (100 * 1 + 10 * 10) / 1e6)
+    _, use, _ = judged(bucket, Scripted(), tmp_path, LONG)
+    assert (use.asked, use.cached, use.cost_usd) == (0, 18, 0)
 
 
 def test_another_judge_or_rubric_judges_anew(tmp_path: Path) -> None:
@@ -222,8 +242,8 @@ def test_nothing_in_an_answer_can_end_the_material() -> None:
         ({"algorithms": ["ExactMatch"]}, "no algorithm of this config asks a judge"),
         ({"algorithms": ["JudgePreference"]}, "JudgePreference needs `rival`"),
         (
-            {"algorithms": [{"algorithm": "JudgePreference", "parameters": {"rival": "new"}}]},
-            "`rival` must be a model of the provider `responses`, found 'new'",
+            {"algorithms": [{"algorithm": "JudgePreference", "parameters": {"rival": "nwe"}}]},
+            "no model of this config is called 'nwe'; did you mean `new`?",
         ),
         ({"judge": {"provider": "endpoint"}}, "a judge of the provider `endpoint` needs `endpoint_name`"),
         ({"judge": {"provider": "bedrock", "model_id": "m", "endpoint_name": "e"}}, "`endpoint_name` has no place"),
@@ -236,7 +256,13 @@ def test_nothing_in_an_answer_can_end_the_material() -> None:
             {"judge": {"endpoint_name": "e", "evaluation_config": {"prompt_template": "$model_input"}}},
             "the judge's prompt is Assay's own",
         ),
-        ({"limits": {"budget_usd": 5.0}}, "a budget cannot hold a judge"),
+        (
+            {
+                "models": [{"name": "judge", "provider": "endpoint", "endpoint_name": "new"}],
+                "algorithms": ["Judge"],
+            },
+            "'judge' is what the config's judge is called",
+        ),
     ],
 )
 def test_a_judge_that_cannot_be_is_told_when_the_config_is_checked(changes: dict[str, Any], message: str) -> None:

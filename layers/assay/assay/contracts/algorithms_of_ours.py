@@ -144,7 +144,7 @@ OURS = (
         "contradicts itself when the answers are swapped. The rival itself has 0.5.",
         scorer=f"{_SCORERS}.judging:preferences",
         parameters=(
-            Parameter("rival", "text", "the model of the provider `responses` whose answers stand in the catalog",
+            Parameter("rival", "text", "the model of this config with whose answers every other's are compared",
                       required=True),
         ),
         undirected=frozenset({"judge_disagreement"}),

@@ -109,7 +109,7 @@ class SuiteConfig(Section):
         algorithms = list(enumerate(map(AlgorithmSection.short_form, _list(raw.get("algorithms")))))
         yield from _repeated("algorithms", "algorithm", [item for item in algorithms if isinstance(item[1], dict)])
         yield from _untold_log_probabilities(models, [item for _, item in algorithms])
-        yield from _judge(raw, models, [item for _, item in algorithms])
+        yield from _judge(raw, models, templates, [item for _, item in algorithms])
         yield from _unknown_scores(raw.get("selection"), [item for _, item in algorithms])
         priced = models if raw.get("judge") is None else [*models, (len(models), {"name": JUDGE})]
         yield from _unknown_prices(raw.get("pricing"), priced)
@@ -122,6 +122,21 @@ class SuiteConfig(Section):
     @property
     def model_package_group(self) -> str:
         return self.model_registry.model_package_group_name if self.model_registry else self.suite
+
+    @property
+    def judged_algorithms(self) -> list[AlgorithmSection]:
+        """The algorithms that ask a judge."""
+        return [item for item in self.algorithms if "judge" in item.known.needs]
+
+    @property
+    def unjudged_algorithms(self) -> list[AlgorithmSection]:
+        """The algorithms that ask none."""
+        return [item for item in self.algorithms if "judge" not in item.known.needs]
+
+    @property
+    def rival(self) -> str | None:
+        """The model with whose answers a judge compares those of the others, if it does."""
+        return next((str(item.settings["rival"]) for item in self.judged_algorithms if "rival" in item.settings), None)
 
     def metric(self) -> tuple[str, str, Direction]:
         """The algorithm, score and direction that rank the models: the first algorithm's first score unless chosen.
@@ -277,7 +292,9 @@ def _untold_log_probabilities(models: list[tuple[int, dict[str, Any]]], algorith
             yield ("models", index), message
 
 
-def _judge(raw: dict[str, Any], models: list[tuple[int, dict[str, Any]]], algorithms: list[Any]) -> Iterator[Broken]:
+def _judge(
+    raw: dict[str, Any], models: list[tuple[int, dict[str, Any]]], templates: Any, algorithms: list[Any]
+) -> Iterator[Broken]:
     judged = False
     for index, item in enumerate(algorithms):
         name = item.get("algorithm") if isinstance(item, dict) else None
@@ -290,21 +307,15 @@ def _judge(raw: dict[str, Any], models: list[tuple[int, dict[str, Any]]], algori
         parameters = item.get("parameters")
         rival = parameters.get("rival") if isinstance(parameters, dict) else None
         if isinstance(rival, str):
-            given = [
-                model.get("name") for _, model in models if ModelSection.value_of(model, "provider") == "responses"
-            ]
-            if rival not in given:
-                hint = did_you_mean(rival, [name for name in given if isinstance(name, str)])
-                message = f"`rival` must be a model of the provider `responses`, found {rival[:80]!r}{hint}"
+            names = _contender_names(models, templates)
+            if names and rival not in names:
+                message = f"no model of this config is called {rival[:80]!r}{did_you_mean(rival, names)}"
                 yield ("algorithms", index, "parameters", "rival"), message
     if raw.get("judge") is not None and not judged:
         yield ("judge",), "no algorithm of this config asks a judge: name `Judge` or `JudgePreference`"
-    limits = raw.get("limits")
-    if judged and isinstance(limits, dict) and limits.get("budget_usd") is not None:
-        yield (
-            ("limits", "budget_usd"),
-            "a budget cannot hold a judge, whose cost is not predicted; leave one of them out",
-        )
+    for index, model in models:
+        if judged and raw.get("judge") is not None and model.get("name") == JUDGE:
+            yield ("models", index, "name"), f"{JUDGE!r} is what the config's judge is called, in prices and costs"
 
 
 def _unknown_scores(selection: Any, algorithms: list[Any]) -> Iterator[Broken]:
@@ -346,12 +357,7 @@ def _gate_beyond_config(
     """What a gate names and the config does not have: a model, a score."""
     if not isinstance(gate, dict):
         return
-    baseline, names = gate.get("baseline"), []
-    for name, model in ((model.get("name"), model) for _, model in models):
-        if isinstance(name, str):
-            is_asked = ModelSection.value_of(model, "provider") != "responses"
-            expands = is_asked and isinstance(templates, dict) and templates
-            names += [f"{name}--{template}" for template in templates] if expands else [name]
+    baseline, names = gate.get("baseline"), _contender_names(models, templates)
     if isinstance(baseline, str) and names and baseline not in names:
         yield (
             ("gate", "baseline"),
@@ -365,6 +371,17 @@ def _gate_beyond_config(
         metric = threshold.get("metric") if isinstance(threshold, dict) else None
         if isinstance(metric, str) and (message := _no_such_score(metric, algorithms)):
             yield ("gate", "thresholds", index, "metric"), message
+
+
+def _contender_names(models: list[tuple[int, dict[str, Any]]], templates: Any) -> list[str]:
+    """What the models are called once each has each prompt template."""
+    names: list[str] = []
+    for name, model in ((model.get("name"), model) for _, model in models):
+        if isinstance(name, str):
+            is_asked = ModelSection.value_of(model, "provider") != "responses"
+            expands = is_asked and isinstance(templates, dict) and templates
+            names += [f"{name}--{template}" for template in templates] if expands else [name]
+    return names
 
 
 def _no_such_score(metric: str, algorithms: list[Any], measures: Iterable[str] = ()) -> str | None:

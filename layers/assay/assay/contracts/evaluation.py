@@ -171,5 +171,13 @@ class EvaluationPaths:
     def scores(self, name: str) -> str:
         return f"{self.model(name)}/scores/"
 
+    def judged_scores(self, name: str) -> str:
+        """Where the step that has a judge asked keeps scores: below those of the model."""
+        return f"{self.scores(name)}judged/"
+
+    def judgements(self, name: str) -> str:
+        """What a judge was asked about the model's answers in this evaluation, and what it said."""
+        return f"{self.model(name)}/judgements/"
+
     def uri(self, key: str) -> str:
         return f"s3://{self.bucket}/{key}"

@@ -466,6 +466,7 @@ class Manifest(Contract):
         versions: versions of Assay and of the libraries and Python that ran it.
         lanes: how many of its endpoints might exist at the same time, and why so many.
         allotments: what asking each model may cost, in USD by its name; empty without a budget.
+        judge_allotments: what asking a judge about each model's answers may cost, likewise.
     """
 
     schema_version: Literal["1"] = "1"
@@ -478,6 +479,7 @@ class Manifest(Contract):
     versions: dict[str, str]
     lanes: tuple[LaneLimit, ...] = ()
     allotments: dict[str, float] = Field(default_factory=dict)
+    judge_allotments: dict[str, float] = Field(default_factory=dict)
     requested_by: dict[str, Any] = Field(default_factory=dict)
 
 

@@ -18,6 +18,7 @@ class Tariff:
         longest_output: tokens that an answer has at most.
         wrapping: bytes that a request has besides the prompt.
         hourly_usd: what an hour of the model costs, asked or not.
+        requests: how many it may take to get one answer, each about as long as the first.
     """
 
     input_usd: float = 0.0
@@ -25,11 +26,12 @@ class Tariff:
     longest_output: int = 0
     wrapping: int = 0
     hourly_usd: float = 0.0
+    requests: int = 1
 
     def worst_usd(self, prompt: str) -> float:
-        """The most that one request can cost in tokens. No tokenizer makes more tokens of a text than it has bytes."""
+        """The most that one answer can cost in tokens. No tokenizer makes more tokens of a text than it has bytes."""
         size = self.wrapping + len(prompt.encode("utf-8", "surrogatepass"))
-        return (size * self.input_usd + self.longest_output * self.output_usd) / PER_MILLION
+        return self.requests * (size * self.input_usd + self.longest_output * self.output_usd) / PER_MILLION
 
     def usd(self, answer: Answer) -> float | None:
         """What an answer cost in tokens; None where its tokens are not known."""

@@ -5,19 +5,23 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Container
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from assay.contracts.results import Response
 from assay.inference.errors import ModelAnswerError, UnavailableError
 from assay.inference.model import Answer, Model
-from assay.inference.store import Objects
+from assay.inference.store import Objects, PartStore, part_bodies, written_responses
 
 ATTEMPTS = 3
 _READERS = 16
 _AGAIN = (
     "\n\nYour last reply was not the JSON object that is asked for: {why}. Reply with that object and nothing else."
 )
+
+
+AGAIN_BYTES = 300
+"""How much longer a prompt is that asks anew, at most."""
 
 
 class InvalidJudgementFailure(ModelAnswerError):  # noqa: N818 - its siblings' `Error` is of the request
@@ -62,34 +66,60 @@ class Judge:
         raise InvalidJudgementFailure(f"{ATTEMPTS} replies of the judge were no judgement")
 
 
+@dataclass(frozen=True)
+class Asked:
+    """What a judge was asked by one evaluation.
+
+    Attributes:
+        judgements: that it was asked for; `failed` of them came to none.
+        requests: sent, retries of the runner included.
+        cost_usd: of those that did not fail; None where that of one is not known.
+    """
+
+    judgements: int
+    failed: int
+    requests: int
+    cost_usd: float | None
+
+
 class JudgementStore:
     """Judgements by the hash of what was asked: one object each, shared by models, evaluations and suites.
 
-    Failures are kept for this run alone, so that they are asked anew by the next.
+    Failures are kept for this run alone, so that they are asked anew by the next. What one evaluation asked, failures
+    included, it keeps as its own as well: by that its costs are known after a restart.
 
     Args:
         objects: the bucket.
         prefix: of this judge, ending in `/`.
+        own: below which the evaluation keeps what it asked itself, ending in `/`.
     """
 
-    def __init__(self, objects: Objects, prefix: str) -> None:
+    def __init__(self, objects: Objects, prefix: str, own: str) -> None:
         self._objects = objects
         self._prefix = prefix
+        self._own_prefix = own
+        self._own = PartStore(objects, own)
         self._failed: dict[str, Response] = {}
         self._known: set[str] | None = None
-        self._costs: list[float | None] = []
 
-    @property
-    def cost_usd(self) -> float | None:
-        """What the judgements of this run cost; None where that of one is not known."""
-        known = [cost for cost in self._costs if cost is not None]
-        return sum(known) if len(known) == len(self._costs) else None
+    def asked(self) -> Asked:
+        """What the evaluation asked itself, in this run and in those before a restart."""
+        failed: dict[str, bool] = {}
+        requests, costs = 0, list[float | None]()
+        for body in part_bodies(self._objects, self._own_prefix):
+            for *_, response in written_responses(body):
+                failed[response.record_id] = response.failure is not None
+                requests += response.attempts
+                if response.failure is None:
+                    costs.append(response.cost_usd)
+        known = [cost for cost in costs if cost is not None]
+        return Asked(len(failed), sum(failed.values()), requests, sum(known) if len(known) == len(costs) else None)
 
     def append(self, responses: list[Response]) -> None:
         """Keep these judgements."""
+        self._own.append(responses)
         self._failed.update({item.record_id: item for item in responses if item.failure is not None})
         judged = [item for item in responses if item.failure is None]
-        self._costs += [item.cost_usd for item in judged]
         with ThreadPoolExecutor(_READERS) as pool:
             list(pool.map(self._write, judged))
         self._there().update(item.record_id for item in judged)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from assay.contracts.config import ModelSection, SuiteConfig
 from assay.contracts.errors import Fault
+from assay.contracts.judge_section import JUDGE
 from assay.contracts.prices import Prices
 from assay.inference.budget import Tariff
-from assay.pipeline.estimate import MAX_TOKENS_KEYS, longest_output
-from assay.pipeline.prediction import Assumptions, Estimate
+from assay.pipeline.prediction import MAX_TOKENS_KEYS, Assumptions, Estimate, longest_output
 
 KEY = "limits.budget_usd"
 
@@ -29,6 +29,8 @@ def over_budget(prediction: Estimate) -> Fault | None:
         return Fault(message, key=KEY)
     paid = {cost.model for cost in prediction.token_costs}
     endless = [m.name for m in prediction.models if m.name in paid and m.output_limit_from == "assumption"]
+    if JUDGE in paid and any(item.output_limit_from == "assumption" for item in prediction.judgings):
+        endless.append(f"the section `{JUDGE}`")
     if endless:
         message = f"a budget needs to know how long an answer may be: set {MAX_TOKENS_KEYS[1]!r} or its like of"
         return Fault(f"{message} {', '.join(endless)}", key=KEY)
@@ -54,6 +56,19 @@ def allotments(config: SuiteConfig, prediction: Estimate) -> dict[str, float]:
         if model.calls and (model.name in tokens or hours > 0):
             found[model.name] = scale * (tokens.get(model.name, 0.0) + hours)
     return found
+
+
+def judge_allotments(config: SuiteConfig, prediction: Estimate) -> dict[str, float]:
+    """What asking a judge about each model's answers may cost, in USD by the model's name, as in `allotments`."""
+    budget = config.limits.budget_usd
+    cost = next((cost for cost in prediction.token_costs if cost.model == JUDGE), None)
+    if budget is None or prediction.known_usd <= 0 or cost is None or cost.price is None:
+        return {}
+    scale = budget / prediction.known_usd
+    return {
+        item.model: scale * cost.price.usd(item.input_tokens, item.output_tokens_at_most)
+        for item in prediction.judgings
+    }
 
 
 def tariff_of(config: SuiteConfig, model: ModelSection, prices: Prices, *, by_batch: bool = False) -> Tariff | None:

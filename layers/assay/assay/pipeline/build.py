@@ -26,7 +26,7 @@ from assay.contracts.config import SuiteConfig
 from assay.contracts.model_section import LONGEST_TRAINING
 from assay.pipeline import steps, workspace
 from assay.pipeline.job_times import job_seconds
-from assay.pipeline.plan import PREPROCESS, PlannedEndpoint, PlannedModel, followed, plan, plan_given
+from assay.pipeline.plan import PREPROCESS, PlannedEndpoint, PlannedModel, followed, plan, plan_given, planned_models
 
 EVALUATION_PARAMETER = "EvaluationUri"
 
@@ -98,6 +98,7 @@ def build_pipeline(
 
     deployments: dict[str, Any] = {}
     cleanups: dict[str, Any] = {}
+    evaluations: dict[str, Any] = {}
     prepared = job(PREPROCESS, 3600)(steps.preprocess)(evaluation_uri)
 
     def scored(model: PlannedModel, deployed: Any = None) -> Any:
@@ -107,7 +108,14 @@ def build_pipeline(
             job(name, seconds)(steps.ask)(evaluation_uri, model.name, shard, shards, prepared, deployed)
             for shard, name in enumerate(model.ask_steps)
         ]
-        return job(model.step, seconds)(steps.evaluate)(evaluation_uri, model.name, prepared, deployed, *asked)
+        evaluated = job(model.step, seconds)(steps.evaluate)(evaluation_uri, model.name, prepared, deployed, *asked)
+        evaluations[model.name] = evaluated
+        return evaluated
+
+    def judged(model: PlannedModel) -> Any:
+        seconds = job_seconds(config.limits.evaluate_seconds, by_batch=False)
+        awaited = [evaluations[name] for name in (model.name, model.rival) if name is not None]
+        return job(model.judge_step or "", seconds)(steps.judge)(evaluation_uri, model.name, *awaited)
 
     def branch(endpoint: PlannedEndpoint) -> Any:
         arguments = [evaluation_uri, endpoint.section.name, settings.role_arn, prepared]
@@ -124,6 +132,7 @@ def build_pipeline(
         return cleanups[endpoint.name]
 
     outputs = [*map(branch, plan(config)), *map(scored, plan_given(config))]
+    outputs += [judged(model) for model in planned_models(config).values() if model.judge_step is not None]
     for after, before in followed(lanes).items():
         get_step(deployments[after]).add_depends_on([get_step(cleanups[before])])
     return Pipeline(

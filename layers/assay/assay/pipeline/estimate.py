@@ -14,8 +14,16 @@ from assay.contracts.lanes import LaneLimit
 from assay.contracts.prices import BATCH_SHARE, Prices
 from assay.contracts.second_answers import asks_per_record
 from assay.inference.prompts import render_prompt
+from assay.pipeline.judge_prediction import judge_cost, predict_judgings
 from assay.pipeline.lanes import Branch, Lane, pack
-from assay.pipeline.plan import PREPROCESS, PlannedEndpoint, PlannedModel, dependencies, plan, plan_given
+from assay.pipeline.plan import (
+    PREPROCESS,
+    PlannedEndpoint,
+    PlannedModel,
+    dependencies,
+    plan,
+    plan_given,
+)
 from assay.pipeline.prediction import (
     BATCH_HOURS,
     Assumptions,
@@ -23,33 +31,32 @@ from assay.pipeline.prediction import (
     Estimate,
     Measured,
     PredictedEndpoint,
+    PredictedJudging,
     PredictedModel,
     PredictedStep,
     TokenCost,
     Workload,
+    longest_output,
 )
-
-# What text generation endpoints and APIs call the longest answer.
-MAX_TOKENS_KEYS = (
-    "max_new_tokens",
-    "max_tokens",
-    "max_completion_tokens",
-    "maxTokens",
-    "max_gen_len",
-    "max_length",
-)
+from assay.scoring.judging import comparing_prompt, grading_prompt
 
 
 def workload(config: SuiteConfig, records: Iterable[Record]) -> Workload:
     """Count a catalog and the prompts that it becomes, one record in memory."""
     called = [model for model in config.models if model.is_asked]
     characters = {model.name: 0 for model in called}
-    count = 0
+    given = {model.name: 0 for model in config.models if not model.is_asked}
+    count = grading = comparing = 0
     for record in records:
         count += 1
         for model in called:
             characters[model.name] += len(render_prompt(model.evaluation_config.prompt_template, record))
-    return Workload(count, characters)
+        for name in given:
+            given[name] += len(record.responses.get(name, ""))
+        if config.judge is not None:
+            grading += len(grading_prompt(config.judge.rubric, record, ""))
+            comparing += len(comparing_prompt(config.judge.rubric, record, "", ""))
+    return Workload(count, characters, given, (grading, comparing))
 
 
 def estimate(
@@ -88,8 +95,9 @@ def estimate(
         else _not_called(model)
         for model in plan_given(config)
     )
+    judgings = tuple(predict_judgings(config, work, asked, given))
     lanes = plan_lanes(config, work.records, limits, measured=measured, assumptions=given)
-    steps = _steps(config, lanes, {model.step: model for model in models}, measured or {}, asked, given)
+    steps = _steps(config, lanes, {model.step: model for model in models}, judgings, measured or {}, asked, given)
     by_name = {step.name: step for step in steps}
     numbers = {name: number for number, lane in enumerate(lanes, start=1) for name in lane.endpoints}
     endpoints = tuple(_endpoint(numbers.get(planned.name), planned, by_name) for planned in plan(config))
@@ -99,12 +107,13 @@ def estimate(
         asked=asked,
         steps=steps,
         models=models,
+        judgings=judgings,
         endpoints=endpoints,
         lanes=lanes,
         limits=tuple(limits),
         seconds=max(step.ends for step in steps),
         costs=tuple(_costs(config, endpoints, steps, step_instance_type, prices)),
-        token_costs=tuple(_token_costs(config, models, prices)),
+        token_costs=(*_token_costs(config, models, prices), *judge_cost(config, judgings, prices)),
         budget_usd=config.limits.budget_usd,
         prices=prices,
         assumptions=tuple(_told(config, models, measured or {}, given, prices, asked, work.records, limits)),
@@ -206,16 +215,6 @@ def _latency(name: str, measured: Mapping[str, Measured], given: Assumptions) ->
     return known.seconds, known.evaluation_id
 
 
-def longest_output(section: ModelSection) -> int | None:
-    """Tokens that an answer has at most by the model's config; None where it says nothing."""
-    parameters = section.evaluation_config.inference_parameters
-    for key in MAX_TOKENS_KEYS:
-        value = parameters.get(key)
-        if isinstance(value, int) and not isinstance(value, bool) and value > 0:
-            return value
-    return None
-
-
 def _training_of(endpoint: PlannedEndpoint, measured: Mapping[str, Measured]) -> tuple[str, int] | None:
     """The longest training that was measured of an endpoint's models, and whose it was."""
     found = [
@@ -235,6 +234,7 @@ def _steps(
     config: SuiteConfig,
     lanes: Iterable[Lane],
     models: Mapping[str, PredictedModel],
+    judgings: Iterable[PredictedJudging],
     measured: Mapping[str, Measured],
     asked: int,
     given: Assumptions,
@@ -254,6 +254,10 @@ def _steps(
         scoring = asked * given.scoring_seconds
         seconds[name] = ("evaluate", scoring if model.ask_steps else calls + scoring)
         seconds |= dict.fromkeys(model.ask_steps, ("ask", calls))
+    if config.judge is not None:
+        for judging in judgings:
+            calls = _call_seconds(given.latency_seconds, judging.calls, config.judge.concurrency)
+            seconds[judging.step] = ("judge", calls + asked * given.scoring_seconds)
     ends: dict[str, float] = {}
     steps: list[PredictedStep] = []
     for name, after in dependencies(config, [lane.endpoints for lane in lanes]).items():
@@ -371,6 +375,11 @@ def _told(
     )
     if unlimited := [model.name for model in models if model.output_limit_from == "assumption"]:
         yield f"an answer has at most {given.output_tokens} tokens, with no maximum set: {', '.join(unlimited)}"
+    if config.judge is not None:
+        yield (
+            f"the judge takes {given.latency_seconds:g} s for a judgement, {config.judge.concurrency} at a time for "
+            "each model, none repeated and none known from before; the answers that it reads are as long as they may be"
+        )
     if asked < records:
         yield f"{asked} of {records} records are drawn; their prompts are taken to be of mean length"
     yield from (limit.reason for limit in limits)

@@ -7,26 +7,21 @@ import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from assay.contracts.config import ModelSection, SuiteConfig
 from assay.contracts.evaluation import EvaluationPaths
 from assay.contracts.results import Failure, Manifest, ModelOutcome
 from assay.pipeline.job_times import batch_seconds
+from assay.pipeline.model_judging import connected_judge
 from assay.pipeline.step_results import Asked, Deployed, Prepared
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from assay.contracts.catalog import Record
-    from assay.contracts.judge_section import JudgeSection
     from assay.inference.budget import Tariff
-    from assay.inference.judge import Judge, JudgementStore
-    from assay.inference.model import Model
-    from assay.inference.runner import AskSummary
     from assay.inference.store import PartStore
-    from assay.pipeline.judging import Judging
     from assay.pipeline.second_asking import Ask
     from assay.pipeline.workfiles import Workfiles
     from assay.scoring.assets import Folders
@@ -189,31 +184,28 @@ def _scored(
     from assay.scoring.scoring import Scoring, labels_of, needs_catalog, needs_second_answers
 
     tally = OutcomeTally()
-    assets = _assets()
-    labels = labels_of(files.records()) if needs_catalog(config.algorithms) else ()
+    assets = scoring_assets()
+    algorithms = config.unjudged_algorithms
+    labels = labels_of(files.records()) if needs_catalog(algorithms) else ()
 
     def tables(kept: KeptResponses, scoring: Scoring) -> Iterator[pa.Table]:
         for pairs in kept.joined(files.records()):
             for _, response in pairs:
                 tally.add(response)
-            more = {} if second is None else dict(second.of([record for record, _ in pairs]))
-            yield scoring.score(pairs, more if judging is None else more | judging.of(pairs))
+            yield scoring.score(pairs, None if second is None else second.of([record for record, _ in pairs]))
 
     with (
         ExitStack() as stack,
         KeptResponses(storage, paths.responses(model_name), files.path("responses.jsonl")) as kept,
-        Scoring(config.algorithms, assets=assets, labels=labels, records=len(kept)) as scoring,
+        Scoring(algorithms, assets=assets, labels=labels, records=len(kept)) as scoring,
     ):
         second = None
-        if ask is not None and needs_second_answers(config.algorithms):
+        if ask is not None and needs_second_answers(algorithms):
             from assay.pipeline.second_asking import SecondAsking
 
             prefix = paths.second_answers(model_name)
-            second = stack.enter_context(SecondAsking(config.algorithms, storage, prefix, files.path("")))
+            second = stack.enter_context(SecondAsking(algorithms, storage, prefix, files.path("")))
             second.ask(files.records, kept, ask)
-        judging = _judging(config, model_name, storage)
-        if judging is not None:
-            judging.ask(files.records, kept, partial(_ask_judge, config))
         write_score_tables(storage, paths.scores(model_name), tables(kept, scoring))
         dataset_scores = scoring.dataset_scores()
     return tally.outcome(
@@ -225,40 +217,6 @@ def _scored(
         dataset_scores=dataset_scores,
         assets=assets.used(),
         deploy_seconds=None if deployed is None else deployed.get("seconds"),
-        judge=None if judging is None else judging.use(),
-    )
-
-
-def _judging(config: SuiteConfig, model_name: str, storage: Any) -> Judging | None:
-    if config.judge is None:
-        return None
-    from assay.pipeline.judging import Judging
-
-    return Judging(config, model_name, _connected_judge(config.judge, config), storage)
-
-
-def _connected_judge(section: JudgeSection, config: SuiteConfig) -> Model:
-    from assay.aws.providers import Connection, connect
-
-    connection = Connection(section.concurrency, config.limits.request_seconds, section.endpoint_name)
-    return connect(section.model, connection)
-
-
-def _ask_judge(config: SuiteConfig, prompts: Iterable[Record], judge: Judge, store: JudgementStore) -> AskSummary:
-    from assay.contracts.prices import bundled_prices
-    from assay.inference.runner import ask_all
-    from assay.pipeline.budget import tariff_of
-
-    section = config.judge
-    if section is None:
-        raise ValueError("the config has no judge")
-    return ask_all(
-        prompts,
-        model=judge,
-        prompt_of=lambda record: record.model_input,
-        store=store,
-        limits=config.limits.model_copy(update={"concurrency": section.concurrency}),
-        tariff=tariff_of(config, section.model, bundled_prices()),
     )
 
 
@@ -266,13 +224,14 @@ def check_scoring(config: SuiteConfig) -> None:
     """Fail before anything is deployed where an algorithm lacks its folder, its package or its judge."""
     from assay.scoring.scoring import Scoring
 
-    with Scoring(config.algorithms, assets=_assets(), labels=("",)):
+    with Scoring(config.algorithms, assets=scoring_assets(), labels=("",)):
         pass
     if config.judge is not None:
-        _connected_judge(config.judge, config)
+        connected_judge(config.judge, config)
 
 
-def _assets() -> Folders:
+def scoring_assets() -> Folders:
+    """Finds the folders that algorithms name, fetched once."""
     from assay.aws.asset_files import fetch_folder
     from assay.scoring.assets import Folders
 

@@ -20,11 +20,15 @@ class PlannedModel:
     Attributes:
         step: scores it, and asks it what no other step has.
         ask_steps: ask it, each a part of the catalog, at the same time; none where the catalog is not split.
+        judge_step: has a judge asked about its answers, once they and the rival's are there; None without a judge.
+        rival: the model with whose answers the judge compares its own.
     """
 
     name: str
     step: str
     ask_steps: tuple[str, ...] = ()
+    judge_step: str | None = None
+    rival: str | None = None
 
 
 @dataclass(frozen=True)
@@ -64,7 +68,7 @@ def plan(config: SuiteConfig) -> tuple[PlannedEndpoint, ...]:
     for model in config.models:
         if model.has_endpoint:
             grouped.setdefault(model.endpoint_group, []).append(model)
-    steps = _evaluations(config)
+    steps = planned_models(config)
     slug = _Slugs()
     endpoints = []
     for name, models in grouped.items():
@@ -85,7 +89,7 @@ def plan(config: SuiteConfig) -> tuple[PlannedEndpoint, ...]:
 
 def plan_given(config: SuiteConfig) -> tuple[PlannedModel, ...]:
     """The models with nothing to deploy or to clean up: a service answers for them, or the catalog does."""
-    steps = _evaluations(config)
+    steps = planned_models(config)
     return tuple(steps[model.name] for model in config.models if not model.has_endpoint)
 
 
@@ -112,6 +116,11 @@ def dependencies(config: SuiteConfig, lanes: Iterable[Sequence[str]] = ()) -> di
         waits[endpoint.cleanup_step] = tuple(model.step for model in endpoint.models)
     for model in plan_given(config):
         waits |= _evaluation(model, (PREPROCESS,))
+    models = planned_models(config)
+    for model in models.values():
+        if model.judge_step is not None:
+            rival = () if model.rival is None else (models[model.rival].step,)
+            waits[model.judge_step] = (model.step, *rival)
     return waits
 
 
@@ -148,7 +157,8 @@ def endpoint_name(config: SuiteConfig, model: ModelSection, evaluation_id: str) 
     return f"{stem}-{hashlib.sha256(model.endpoint_group.encode()).hexdigest()[:8]}-{evaluation_id[:12]}"
 
 
-def _evaluations(config: SuiteConfig) -> dict[str, PlannedModel]:
+def planned_models(config: SuiteConfig) -> dict[str, PlannedModel]:
+    """Every model of a config by its name, in the config's order."""
     slug = _Slugs()
     shards = config.limits.shards or 1
     found = {}
@@ -156,7 +166,9 @@ def _evaluations(config: SuiteConfig) -> dict[str, PlannedModel]:
         key = slug.of(model.name)
         split = range(1, shards + 1) if model.is_asked and shards > 1 else ()
         asking = tuple(f"ask-{key}-{number}-of-{shards}" for number in split)
-        found[model.name] = PlannedModel(model.name, f"evaluate-{key}", asking)
+        judging = None if config.judge is None else f"judge-{key}"
+        rival = None if config.rival == model.name else config.rival
+        found[model.name] = PlannedModel(model.name, f"evaluate-{key}", asking, judging, rival)
     return found
 
 

@@ -5,10 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from assay.contracts.config import ModelSection
 from assay.contracts.lanes import LaneLimit
 from assay.contracts.prices import Prices, TokenPrice
 from assay.pipeline.lanes import Lane
 
+# What text generation endpoints and APIs call the longest answer.
+MAX_TOKENS_KEYS = (
+    "max_new_tokens",
+    "max_tokens",
+    "max_completion_tokens",
+    "maxTokens",
+    "max_gen_len",
+    "max_length",
+)
 # A batch inference job: AWS says how long one may take by default, and not how long one takes.
 BATCH_HOURS = 24
 
@@ -48,10 +58,15 @@ class Workload:
     Attributes:
         records: records in the catalog.
         characters: length of all rendered prompts together, by model.
+        given_characters: length of all answers that the catalog holds together, by model.
+        judge_characters: length of what a judge is told besides the answers, all records together: to grade an answer,
+            and to compare two.
     """
 
     records: int
     characters: Mapping[str, int]
+    given_characters: Mapping[str, int] = field(default_factory=dict)
+    judge_characters: tuple[int, int] = (0, 0)
 
 
 @dataclass(frozen=True)
@@ -59,7 +74,7 @@ class PredictedStep:
     """One pipeline step.
 
     Attributes:
-        kind: preprocess, finetune, deploy, ask, evaluate or cleanup.
+        kind: preprocess, finetune, deploy, ask, evaluate, judge or cleanup.
         after: steps that end before it starts.
         begins: seconds after the pipeline's start.
         seconds: how long it runs, its job's start included.
@@ -105,6 +120,25 @@ class PredictedModel:
     def by_batch(self) -> bool:
         """Whether batch inference jobs ask it."""
         return self.latency_from == "batch"
+
+
+@dataclass(frozen=True)
+class PredictedJudging:
+    """What asking a judge about one model's answers comes to, when nothing of it was judged before.
+
+    Attributes:
+        model: whose answers.
+        input_tokens: of all prompts, when every answer is as long as it may be.
+        output_tokens_at_most: when every judgement is as long as it may be.
+        output_limit_from: where that longest judgement is from, `config` or `assumption`.
+    """
+
+    model: str
+    step: str
+    calls: int
+    input_tokens: int
+    output_tokens_at_most: int
+    output_limit_from: str
 
 
 @dataclass(frozen=True)
@@ -164,6 +198,7 @@ class Estimate:
     Attributes:
         records: records in the catalog; `asked` of them are put to each model.
         lanes: endpoints that exist one after the other, and `limits`, which says why there are so many lanes.
+        judgings: what a judge is asked; none without one.
         seconds: from the pipeline's start to its end, by the longest chain of steps.
         budget_usd: what the config allows it to cost; None where it says nothing.
         assumptions: what was taken for granted, in sentences.
@@ -174,6 +209,7 @@ class Estimate:
     asked: int
     steps: tuple[PredictedStep, ...]
     models: tuple[PredictedModel, ...]
+    judgings: tuple[PredictedJudging, ...]
     endpoints: tuple[PredictedEndpoint, ...]
     lanes: tuple[Lane, ...]
     limits: tuple[LaneLimit, ...]
@@ -217,3 +253,13 @@ class Measured:
     evaluation_id: str
     place: str
     training_seconds: int | None = None
+
+
+def longest_output(section: ModelSection) -> int | None:
+    """Tokens that an answer has at most by the model's config; None where it says nothing."""
+    parameters = section.evaluation_config.inference_parameters
+    for key in MAX_TOKENS_KEYS:
+        value = parameters.get(key)
+        if isinstance(value, int) and not isinstance(value, bool) and value > 0:
+            return value
+    return None

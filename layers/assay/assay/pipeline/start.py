@@ -18,7 +18,7 @@ from assay.contracts.events import Detail
 from assay.contracts.lanes import LaneLimit
 from assay.contracts.prices import bundled_prices
 from assay.contracts.results import Manifest, SourceObject
-from assay.pipeline.budget import allotments, over_budget
+from assay.pipeline.budget import allotments, judge_allotments, over_budget
 from assay.pipeline.estimate import estimate, plan_lanes, workload
 from assay.pipeline.lanes import QuotaSource, lane_limits
 from assay.pipeline.ports import Announcer, EvaluationLog, ObjectStore, Pipelines, Started
@@ -68,6 +68,7 @@ class _Work:
 
     records: int
     allotments: dict[str, float]
+    judge_allotments: dict[str, float]
 
 
 @dataclass(frozen=True)
@@ -157,12 +158,12 @@ class EvaluationStarter:
         """Count the records, and hold what they will cost against the budget where there is one."""
         config = checked.config
         if config.limits.budget_usd is None:
-            return _Work(sum(1 for _ in rows), {})
+            return _Work(sum(1 for _ in rows), {}, {})
         work = workload(config, rows)
         prediction = estimate(config, work, bundled_prices(), step_instance_type=self.step_instance_type, limits=limits)
         if (fault := over_budget(prediction)) is not None:
             raise RejectedError(checked.subject, [fault])
-        return _Work(work.records, allotments(config, prediction))
+        return _Work(work.records, allotments(config, prediction), judge_allotments(config, prediction))
 
     def _run(
         self,
@@ -187,6 +188,7 @@ class EvaluationStarter:
             versions=self.versions,
             lanes=limits,
             allotments=work.allotments,
+            judge_allotments=work.judge_allotments,
             requested_by=request.requested_by,
         )
         self.store.write(paths.config, checked.text, "application/yaml")

@@ -49,6 +49,18 @@ class Asked(TypedDict):
     wall_seconds: float | None
 
 
+class Judged(TypedDict):
+    """Result of `judge`; the outcome in S3 has the whole.
+
+    Attributes:
+        asked, failed: judgements.
+    """
+
+    model: str
+    asked: int
+    failed: int
+
+
 class Evaluated(TypedDict):
     """Result of `evaluate`; the whole outcome lies in S3."""
 

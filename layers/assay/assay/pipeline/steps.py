@@ -22,7 +22,8 @@ from assay.contracts.evaluation import EvaluationPaths
 from assay.contracts.results import Failure, Manifest, ModelOutcome, Training
 from assay.pipeline.endpoint_lifecycle import Creation, bring_up, has_queue, identity_of, is_to_be_created, release
 from assay.pipeline.model_evaluation import ask_and_score, asking_of, check_scoring, score_given
-from assay.pipeline.step_results import Asked, Deployed, Evaluated, Finetuned, Prepared
+from assay.pipeline.model_judging import judge_and_score
+from assay.pipeline.step_results import Asked, Deployed, Evaluated, Finetuned, Judged, Prepared
 
 if TYPE_CHECKING:
     from assay.aws.storage import Storage
@@ -248,6 +249,21 @@ def evaluate(
         outcome = outcome.model_copy(update={"training": Training.model_validate(deployed["training"])})
     storage.write(paths.outcome(model_name), outcome.model_dump_json(indent=1).encode(), "application/json")
     return {"model": model_name, "status": outcome.status, "answered": outcome.answered, "failed": outcome.failed}
+
+
+def judge(evaluation_uri: str, model_name: str, *_evaluated: Evaluated) -> Judged:
+    """Have a judge asked about the model's answers, score what it says, and add that to the outcome.
+
+    A model that could not be asked at all has no answers, and stays as it is.
+    """
+    paths, storage, manifest, config = _open(evaluation_uri)
+    outcome = ModelOutcome.model_validate_json(storage.read(paths.outcome(model_name)))
+    if outcome.failure is not None:
+        return {"model": model_name, "asked": 0, "failed": 0}
+    outcome = judge_and_score(paths, storage, config, manifest, outcome)
+    storage.write(paths.outcome(model_name), outcome.model_dump_json(indent=1).encode(), "application/json")
+    use = outcome.judge
+    return {"model": model_name, "asked": use.asked if use else 0, "failed": use.failed if use else 0}
 
 
 def cleanup(evaluation_uri: str, model_name: str, *_evaluated: Evaluated) -> dict[str, Any]:

@@ -10,6 +10,9 @@ from typing import Any
 from assay.contracts.catalog import Record
 from assay.scoring.scorer import OneByOne, Sample, Scored, Scorer, ScorerRequest, Tally, UnscorableError
 
+GRADES, PREFERENCES = "Judge", "JudgePreference"
+"""Names of the algorithms."""
+
 LOWEST, HIGHEST = 1, 5
 _FENCE = re.compile(r"^\s*```[A-Za-z0-9]*[ \t]*\n(.*)\n[ \t]*```\s*$", re.DOTALL)
 
