@@ -2,10 +2,11 @@
 
     python -m tests.end_to_end.chaos --seeds 0-199
 
-Each seed is an evaluation with a fault of its own: a step that is killed, an API that throttles or fails, an execution
-that is stopped, a status event that is lost, repeated or late, an endpoint that fails. When all pipelines of a cloud
-have ended, the reconciler is invoked as by its clock. Then no endpoint, configuration or model of ours may exist, none
-that is not ours may be gone, and every evaluation must be concluded, and announced and mailed exactly once.
+Each seed is an evaluation of a model that is served in one of several ways, with a fault of its own: a step that is
+killed, an API that throttles or fails, an execution that is stopped, a status event that is lost, repeated or late, an
+endpoint that fails. When all pipelines of a cloud have ended, the reconciler is invoked as by its clock. Then no
+endpoint, configuration or model of ours may exist, none that is not ours may be gone, and every evaluation must be
+concluded, and announced and mailed exactly once.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -41,9 +42,18 @@ CONFIG = """\
 pipeline: {{name: {suite}}}
 dataset: {{input_data_location: {suite}.jsonl}}
 models:
-  - {{name: m, model_id: assay-echo, deployment_config: {{instance_type: {instance_type}}}}}
-algorithms: [FactualKnowledge]
+  - {{name: m, model_id: assay-echo, deployment_config: {{{deployment}}}}}
+algorithms: [FactualKnowledge{judged}
 """
+# An endpoint of instances, one that runs when it is asked, and one that takes its requests from a queue.
+DEPLOYMENTS = {
+    "instances": "instance_type: {instance_type}",
+    "serverless": "serverless: {{memory_mb: 4096, max_concurrency: 4}}",
+    "asynchronous": "instance_type: {instance_type}, asynchronous: {{max_concurrent_invocations: 2}}",
+}
+JUDGE = ", Judge]\njudge: {provider: bedrock, model_id: local.likeness-judge-minilm-v1:0"
+# Each seed its own instance type in turn: quotas are another test's matter.
+TYPES = ("ml.m5.xlarge", "ml.m5.2xlarge", "ml.c5.xlarge", "ml.g5.xlarge", "ml.g4dn.xlarge")
 STEPS = ("preprocess", "deploy-m", "evaluate-m", "cleanup-m")
 # What each API is asked for about an evaluation holds its suite, or only its id.
 BY_SUITE = (
@@ -77,6 +87,8 @@ class Run:
     Attributes:
         fault: as `/_local/faults` takes it, with `about` still to be filled in; None for an execution that is stopped.
         stop_after: seconds after the pipeline's start at which somebody stops it.
+        served: how the model is, a key of `DEPLOYMENTS`.
+        judged: whether a judge grades its answers.
     """
 
     seed: int
@@ -84,19 +96,37 @@ class Run:
     fault: dict[str, Any] | None
     by_id: bool = False
     stop_after: float = 0.0
+    served: str = "instances"
+    judged: bool = False
+
+    @property
+    def config(self) -> str:
+        deployment = DEPLOYMENTS[self.served].format(instance_type=TYPES[self.seed % len(TYPES)])
+        return CONFIG.format(suite=self.suite, deployment=deployment, judged=f"{JUDGE}}}" if self.judged else "]")
 
     @property
     def suite(self) -> str:
         return f"chaos-{self.seed:04d}"
 
     def __str__(self) -> str:
+        served = f"{self.served}{', judged' if self.judged else ''}:"
         if self.fault is None:
-            return f"stopped after {self.stop_after:.1f} s"
-        return " ".join(f"{key}={value}" for key, value in self.fault.items() if key != "about")
+            return f"{served} stopped after {self.stop_after:.1f} s"
+        return " ".join([served, *(f"{key}={value}" for key, value in self.fault.items() if key != "about")])
 
 
 def run_of(seed: int) -> Run:
     """What a seed stands for; the same each time."""
+    run, chance = _befallen(seed), random.Random(f"served {seed}")
+    served = chance.choices(tuple(DEPLOYMENTS), (2, 1, 1))[0]
+    judged, hit = chance.random() < 0.25, chance.random() < 0.5
+    fault = run.fault
+    if judged and hit and run.kind == "step" and fault is not None:
+        fault = fault | {"step": "judge-m"}
+    return replace(run, served=served, judged=judged, fault=fault)
+
+
+def _befallen(seed: int) -> Run:
     chance = random.Random(seed)
     kind = chance.choices(("step", "api", "stop", "event", "endpoint"), (3, 6, 2, 3, 1))[0]
     if kind == "step":
@@ -139,12 +169,7 @@ class Cloud:
             self.ask("faults", [{**run.fault, "about": run.suite}])
         bucket, s3 = self.stack.outputs["BucketName"], self.stack.client("s3")
         versions = []
-        # Each seed its own instance type in turn: quotas are another test's matter.
-        types = ("ml.m5.xlarge", "ml.m5.2xlarge", "ml.c5.xlarge", "ml.g5.xlarge", "ml.g4dn.xlarge")
-        texts = {
-            f"catalogs/{run.suite}.jsonl": CATALOG,
-            f"configs/{run.suite}.yaml": CONFIG.format(suite=run.suite, instance_type=types[run.seed % len(types)]),
-        }
+        texts = {f"catalogs/{run.suite}.jsonl": CATALOG, f"configs/{run.suite}.yaml": run.config}
         for key, text in texts.items():
             put = s3.put_object(Bucket=bucket, Key=key, Body=text.encode())
             versions.append(ObjectVersion(bucket, key, put["VersionId"]))
