@@ -55,8 +55,10 @@ JUDGE = ", Judge]\njudge: {provider: bedrock, model_id: local.likeness-judge-min
 # Each seed its own instance type in turn: quotas are another test's matter.
 TYPES = ("ml.m5.xlarge", "ml.m5.2xlarge", "ml.c5.xlarge", "ml.g5.xlarge", "ml.g4dn.xlarge")
 STEPS = ("preprocess", "deploy-m", "evaluate-m", "cleanup-m")
-# What each API is asked for about an evaluation holds its suite, or only its id.
-BY_SUITE = (
+# What each API is asked for about an evaluation holds its suite, or only its id. (What is put into S3 for its own sake
+# holds the id; files that are dropped here hold the suite.)
+BY_ID = {"s3:PUT", "dynamodb:UpdateItem", "dynamodb:GetItem", "events:PutEvents", "sns:Publish"}
+APIS = (
     "sagemaker:CreateModel",
     "sagemaker:CreateEndpointConfig",
     "sagemaker:CreateEndpoint",
@@ -75,8 +77,11 @@ BY_SUITE = (
     "s3:GET",
     "lambda:POST",
     "states:StartExecution",
+    "dynamodb:UpdateItem",
+    "dynamodb:GetItem",
+    "events:PutEvents",
+    "sns:Publish",
 )
-BY_ID = ("dynamodb:UpdateItem", "dynamodb:GetItem", "events:PutEvents", "sns:Publish")
 ERRORS = (("ThrottlingException", 400), ("InternalFailure", 500), ("ServiceUnavailable", 503))
 
 
@@ -133,7 +138,7 @@ def _befallen(seed: int) -> Run:
         fault = {"kind": "step", "step": chance.choice(STEPS), "seconds": round(chance.uniform(0, 4), 2)}
         return Run(seed, kind, fault)
     if kind == "api":
-        api = chance.choice(BY_SUITE + BY_ID)
+        api = chance.choice(APIS)
         code, status = chance.choice(ERRORS)
         fault = {"kind": "api", "api": api, "code": code, "status": status, "times": chance.choice((1, 3, 8))}
         return Run(seed, kind, fault, by_id=api in BY_ID)
