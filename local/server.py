@@ -34,6 +34,7 @@ ADAPTERS = (
     "lambda_code",
     "lambda_runtime",
     "lambda_urls",
+    "custom_resources",
     "events",
     "event_schedules",
     "s3_events",

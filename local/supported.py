@@ -203,6 +203,8 @@ _PROPERTIES: dict[str, str] = {
         Unit
         Tags.*
     """,
+    # A function reads its properties, whatever they are.
+    "AWS::CloudFormation::CustomResource": ".*",
     "AWS::SageMaker::ModelPackageGroup": "ModelPackageGroupName ModelPackageGroupDescription Tags.*",
 }
 _PATHS = {kind: frozenset(text.split()) for kind, text in _PROPERTIES.items()}
@@ -242,6 +244,11 @@ _FUNCTIONS = {
 }
 
 
+def type_of(kind: str) -> str:
+    """The type by which a resource type is carried out: one for all that are called `Custom::…`."""
+    return "AWS::CloudFormation::CustomResource" if kind.startswith("Custom::") else kind
+
+
 def check_template(template: Mapping[str, Any]) -> None:
     """Refuse a translated template that asks for more than the local cloud carries out.
 
@@ -259,7 +266,7 @@ def check_template(template: Mapping[str, Any]) -> None:
 def _resource_faults(logical_id: str, resource: Mapping[str, Any]) -> list[str]:
     if logical_id.startswith("Fn::"):
         return []  # named among the functions
-    kind = resource["Type"]
+    kind = type_of(resource["Type"])
     if kind not in _PATHS:
         return [f"{logical_id}: resource type {kind} is not carried out by the local cloud"]
     faults = [f"{logical_id}: attribute {name} is not carried out" for name in sorted(set(resource) - _RESOURCE_KEYS)]

@@ -18,7 +18,7 @@ from moto.cloudformation.exceptions import ValidationError
 from local.cloud import Cloud, UnsupportedError, require
 from local.resources import RESOURCES
 from local.resources.resource import Resource
-from local.supported import check_template
+from local.supported import check_template, type_of
 
 _logger = logging.getLogger("local.cloudformation")
 _SUBSTITUTION = re.compile(r"\$\{([A-Za-z0-9]+)")
@@ -29,7 +29,9 @@ _ResourceMap = require(parsing, "ResourceMap")
 _parse_template = require(_Stack, "parse_template")
 _create_stack = require(_CloudFormationBackend, "create_stack")
 _update_stack = require(_CloudFormationBackend, "update_stack")
+require(_CloudFormationBackend, "delete_stack")
 require(_Stack, "stack_resources")
+_outputs = require(_Stack, "outputs").fget
 _getitem = require(_ResourceMap, "__getitem__")
 require(_ResourceMap, "update")
 require(parsing, "resource_class_from_type")
@@ -47,10 +49,12 @@ def install(cloud: Cloud) -> None:
     )
     _Stack.parse_template = staticmethod(parse_template)
     _Stack.stack_resources = property(stack_resources)
+    _Stack.outputs = property(stack_outputs)
     _ResourceMap.__getitem__ = get_resource
     _ResourceMap.update = update_resources
     _CloudFormationBackend.create_stack = create_stack
     _CloudFormationBackend.update_stack = update_stack
+    _CloudFormationBackend.delete_stack = delete_stack
 
 
 def resource_class(kind: str) -> type[Resource]:
@@ -59,9 +63,9 @@ def resource_class(kind: str) -> type[Resource]:
     Raises:
         UnsupportedError: there is none.
     """
-    if kind not in RESOURCES:
+    if type_of(kind) not in RESOURCES:
         raise UnsupportedError(f"resource type {kind} is not carried out by the local cloud")
-    return RESOURCES[kind]
+    return RESOURCES[type_of(kind)]
 
 
 def parse_template(template: str) -> dict[str, Any]:
@@ -76,6 +80,11 @@ def parse_template(template: str) -> dict[str, Any]:
 def stack_resources(self: Any) -> list[Resource]:
     """Return what the stack is made of, without those whose condition is false."""
     return [found for found in self.resource_map._parsed_resources.values() if isinstance(found, Resource)]
+
+
+def stack_outputs(self: Any) -> Any:
+    """Return the outputs while all is there: moto would make what they name and is not."""
+    return _outputs(self) if self.status in ("CREATE_COMPLETE", "UPDATE_COMPLETE") else None
 
 
 def create_stack(self: Any, name: str, template: str, *positional: Any, **named: Any) -> Any:
@@ -101,11 +110,47 @@ def _roll_back(stack: Any) -> None:
 def update_stack(self: Any, name: str, template: str, *positional: Any, **named: Any) -> Any:
     """Update a stack; one that failed half-way is brought on by the next update, since each looks at every resource."""
     check_template(parse_template(template))
+    self.get_stack(name).status = "UPDATE_IN_PROGRESS"
     try:
         return _update_stack(self, name, template, *positional, **named)
     except Exception:  # whatever a resource raises, and it goes on: the status must not say that all is well
         self.get_stack(name).status = "UPDATE_FAILED"
         raise
+
+
+def delete_stack(self: Any, name_or_id: str) -> None:
+    """Begin to delete a stack; its status tells how far that is. One that is not there is none to delete."""
+    for stack in list(self.stacks.values()):
+        if name_or_id in (stack.name, stack.stack_id) and stack.status != "DELETE_IN_PROGRESS":
+            stack.status = "DELETE_IN_PROGRESS"
+            stack._add_stack_event("DELETE_IN_PROGRESS", resource_status_reason="User Initiated")
+            Resource.cloud.pool.submit(_delete, self, stack)
+
+
+def _delete(backend: Any, stack: Any) -> None:
+    """Delete what a stack is made of, each before what it refers to, but what is to be retained.
+
+    A resource that cannot be deleted ends it, as those that are left are what it refers to; it may be begun again.
+    """
+    declared, made = stack.resource_map._resource_json_map, stack.resource_map._parsed_resources
+    exported = [export.name for export in stack.exports]
+    for name in reversed(in_dependency_order(declared)):
+        resource = made.get(name)
+        if not isinstance(resource, Resource) or declared[name].get("DeletionPolicy") == "Retain":
+            continue
+        try:
+            resource.delete(stack.account_id, stack.region_name)
+        except Exception as error:  # whatever it raises, the status tells
+            _logger.exception("stack not deleted", extra={"resource": name})
+            stack._add_stack_event("DELETE_FAILED", resource_status_reason=str(error))
+            stack.status = "DELETE_FAILED"
+            return
+        del made[name]
+    stack._add_stack_event("DELETE_COMPLETE")
+    stack.status = "DELETE_COMPLETE"
+    for name in exported:
+        backend.exports.pop(name, None)
+    backend.deleted_stacks[stack.stack_id] = backend.stacks.pop(stack.stack_id)
 
 
 def get_resource(self: Any, key: str) -> Any:
@@ -137,7 +182,7 @@ def update_resources(self: Any, template: dict[str, Any], parameters: dict[str, 
         if existing is None:
             _ = self[name]
             continue
-        if existing.type_name != new[name]["Type"]:
+        if existing.type_name != type_of(new[name]["Type"]):
             raise UnsupportedError(f"{name}: an update that changes a resource's type is not carried out")
         kind, resource_json, generated = parsing.parse_resource_and_generate_name(name, new[name], self)
         kind.update_from_cloudformation_json(existing, generated, resource_json, self._account_id, self._region_name)

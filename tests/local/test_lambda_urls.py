@@ -11,7 +11,7 @@ import pytest
 import requests
 
 from local.cloud import LocalCloudError
-from tests.local.conftest import RUNTIME, Running
+from tests.local.conftest import RUNTIME, Running, eventually
 
 TEMPLATE = """\
 AWSTemplateFormatVersion: "2010-09-09"
@@ -92,5 +92,5 @@ def test_a_url_is_gone_with_its_stack(running: Running, tmp_path: Path) -> None:
     address = deploy(running, tmp_path, "short-lived")["Address"]
     assert requests.get(address, timeout=60).status_code == 418
     running.aws("cloudformation").delete_stack(StackName="short-lived")
-    assert requests.get(address, timeout=60).status_code == 403
+    eventually(lambda: requests.get(address, timeout=60).status_code == 403)
     assert json.loads(requests.get(address, timeout=60).text) == {"Message": "Forbidden"}

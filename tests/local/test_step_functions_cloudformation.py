@@ -87,7 +87,7 @@ def test_an_update_of_the_stack_updates_the_state_machine(running: Running) -> N
 def test_a_deleted_stack_takes_its_state_machine_along(running: Running) -> None:
     arn = _deploy(running, "stack-delete", {"Definition": machine(_STATES)})["Arn"]
     running.aws("cloudformation").delete_stack(StackName="stack-delete")
-    assert arn not in _machines(running)
+    eventually(lambda: arn not in _machines(running))
 
 
 @pytest.mark.parametrize(

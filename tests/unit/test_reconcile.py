@@ -204,12 +204,12 @@ class World:
         ]
 
     def reconcile(self, grace: Grace | None = None) -> Reconciled:
-        return self._reconciler().reconcile(grace or Grace())
+        return self.reconciler().reconcile(grace or Grace())
 
     def release(self) -> Reconciled:
-        return self._reconciler().release(ID)
+        return self.reconciler().release(ID)
 
-    def _reconciler(self) -> Reconciler:
+    def reconciler(self) -> Reconciler:
         def config_of(state: EvaluationState) -> SuiteConfig:
             return self.configs.get(state.evaluation_id, config())
 
@@ -361,7 +361,8 @@ def test_a_kept_endpoint_is_known_by_the_name_in_its_arn_which_is_in_lower_case(
     world.configs[ID] = config({"name": "kept", "endpoint_name": "Support-Bot", "cleanup_endpoint": False})
     world.left("support-bot")
     world.evaluation(status="completed", concluded_at=ago(days=1))
-    assert world.reconcile() == Reconciled()
+    assert world.reconcile().deleted == []
+    assert len(world.things) == 3
 
 
 def test_a_failed_evaluation_keeps_nothing(world: World) -> None:
@@ -382,7 +383,7 @@ def test_the_winners_endpoint_stays_for_its_hours_and_the_losers_go_at_once(worl
     world.release()
     assert {item.name for item in world.things} == {good}
     world.evaluation(status="completed", concluded_at=ago(hours=23), winner="good")
-    assert world.reconcile() == Reconciled()
+    assert world.reconcile() == Reconciled(kept=[item.arn for item in sorted(world.things, key=lambda item: item.kind)])
     world.evaluation(status="completed", concluded_at=ago(hours=24), winner="good")
     world.reconcile()
     assert world.things == []

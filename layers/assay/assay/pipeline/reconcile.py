@@ -43,17 +43,20 @@ class Grace:
             event has had that told.
         orphan: from an evaluation's end until what it left is deleted.
         unknown: from the creation of what belongs to no evaluation that is known.
+        ending: why everything ends now: running evaluations are stopped with this reason, and no winner's endpoint is
+            kept for a time that nobody would see the end of. Empty as a rule.
     """
 
     start: float = 7200.0
     event: float = 600.0
     orphan: float = 900.0
     unknown: float = 86_400.0
+    ending: str = ""
 
     @classmethod
-    def of(cls, seconds: float) -> Grace:
+    def of(cls, seconds: float, ending: str = "") -> Grace:
         """The same for everything."""
-        return cls(seconds, seconds, seconds, seconds)
+        return cls(seconds, seconds, seconds, seconds, ending)
 
 
 class EvaluationLog(Protocol):
@@ -115,7 +118,7 @@ class Users(Protocol):
 
 @dataclass
 class Reconciled:
-    """What was done. `faults` are what could not be, this time."""
+    """What was done. `kept` is what stays because a config says so; `faults` are what could not be done this time."""
 
     found: list[str] = field(default_factory=list)
     stopped: list[str] = field(default_factory=list)
@@ -123,6 +126,7 @@ class Reconciled:
     redriven: list[str] = field(default_factory=list)
     announced: list[str] = field(default_factory=list)
     deleted: list[str] = field(default_factory=list)
+    kept: list[str] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
 
 
@@ -150,6 +154,17 @@ class Reconciler:
         self._release(grace, done, None)
         self._announce(grace, done)
         return done
+
+    def left(self, kept: Iterable[str]) -> list[str]:
+        """Evaluations that have not ended, and ARNs of what is there and not among those that are kept.
+
+        Raises:
+            TransientError: not everything could be looked at.
+        """
+        stay = set(kept)
+        evaluations = [f"evaluation {state.evaluation_id}" for state in self.log.unfinished()]
+        there = [item for item in self.resources.owned() if item.arn not in stay]
+        return evaluations + [item.arn for item in there if self.resources.created_at(item) is not None]
 
     def release(self, evaluation_id: str) -> Reconciled:
         """Delete at once what a concluded evaluation leaves, but what it keeps."""
@@ -184,11 +199,17 @@ class Reconciler:
             ):
                 done.concluded.append(state.evaluation_id)
         elif pipeline.status == "Executing":
-            limit = self.config_of(state).limits.timeout
-            if limit is not None and self._older(pipeline.started_at, limit):
-                self.log.give_reason(state.evaluation_id, f"it had not ended after {limit} s (`limits.timeout`)")
+            reason = grace.ending or self._overdue(state, pipeline)
+            if reason is not None:
+                self.log.give_reason(state.evaluation_id, reason)
                 self.executions.stop(arn)
                 done.stopped.append(state.evaluation_id)
+
+    def _overdue(self, state: EvaluationState, pipeline: PipelineState) -> str | None:
+        limit = self.config_of(state).limits.timeout
+        if limit is None or not self._older(pipeline.started_at, limit):
+            return None
+        return f"it had not ended after {limit} s (`limits.timeout`)"
 
     def _conclude(self, state: EvaluationState, arn: str, reason: str, done: Reconciled) -> None:
         if state.concluded_by is None:
@@ -254,7 +275,10 @@ class Reconciler:
             created = self.resources.created_at(resource)
             if created is None or not self._older(created, grace.unknown):
                 return
-        elif "*" in names or resource.name.lower() in names:
+        elif "*" in names:
+            return
+        elif resource.name.lower() in names:
+            done.kept.append(resource.arn)
             return
         users = self.users.of(resource.name)
         if users is not None and not self._left_by_all(resource, users):
@@ -281,16 +305,17 @@ class Reconciler:
             return None
         if not state.concluded or state.concluded_at is None or not self._older(state.concluded_at, grace.orphan):
             return frozenset("*")
-        return frozenset() if state.status != "completed" else self._kept_by_config(state)
+        return frozenset() if state.status != "completed" else self._kept_by_config(state, grace)
 
-    def _kept_by_config(self, state: EvaluationState) -> frozenset[str]:
+    def _kept_by_config(self, state: EvaluationState, grace: Grace) -> frozenset[str]:
         config = self.config_of(state)
         hours = config.limits.keep_winner_hours
         kept = set()
         for endpoint in plan(config):
             won = state.winner in [model.name for model in endpoint.models]
             if hours is not None:
-                keeps = won and state.concluded_at is not None and not self._older(state.concluded_at, hours * 3600)
+                timely = state.concluded_at is not None and not self._older(state.concluded_at, hours * 3600)
+                keeps = won and timely and not grace.ending
             else:
                 keeps = endpoint.keep
             if keeps:
