@@ -89,6 +89,9 @@ def show(prediction: Estimate, console: Console) -> None:
     console.print(_tree(prediction))
     console.print()
     console.print(_models(prediction))
+    if prediction.judgings:
+        console.print()
+        console.print(_judgings(prediction))
     console.print()
     console.print(_endpoints(prediction))
     console.print()
@@ -178,6 +181,14 @@ def _models(prediction: Estimate) -> Table:
                 )
             ),
         )
+    return table
+
+
+def _judgings(prediction: Estimate) -> Table:
+    table = _table("judgements, where none is known from before", "of", "calls", "input tokens", "output tokens")
+    for item in prediction.judgings:
+        tokens = f"at most {item.input_tokens:,}", f"at most {item.output_tokens_at_most:,}"
+        table.add_row(item.model, f"{item.calls:,}", *tokens)
     return table
 
 

@@ -113,6 +113,19 @@ def test_a_plan_says_that_a_batch_job_asks(folder: Path) -> None:
     assert (model["by_batch"], model["latency_from"]) == (True, "batch")
 
 
+def test_a_plan_says_what_a_judge_will_be_asked(folder: Path) -> None:
+    judged = BATCH.replace(", bedrock_config: {batch_from_records: 100}", "")
+    (folder / "configs/judged.yaml").write_text(
+        judged.replace("algorithms: [FactualKnowledge]", "algorithms: [Judge]\njudge: {provider: bedrock, model_id: j}")
+    )
+    result = run("plan", "configs/judged.yaml")
+    assert result.exit_code == 0, result.output
+    for words in ("judge-m", "judgements, where none is known", "tokens of judge, at most", "the judge takes 2 s"):
+        assert words in result.stdout
+    values = json.loads(run("plan", "configs/judged.yaml", "--json").stdout)
+    assert [(item["model"], item["calls"]) for item in values["judgings"]] == [("m", 5)]
+
+
 def test_a_plan_beyond_the_budget_is_shown_and_refused(folder: Path) -> None:
     config = folder / "configs" / "capitals.yaml"
     config.write_text(f"{config.read_text()}\nlimits: {{budget_usd: 0.001}}\n")
