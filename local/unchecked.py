@@ -55,5 +55,8 @@ UNCHECKED: tuple[Unchecked, ...] = (
     ),
     Unchecked("SQS: the redrive to a dead-letter queue", "as moto does it, when a message is received too often"),
     Unchecked("Event buses: dead-letter queue of the bus itself", "stored; rules' own dead-letter queues are used"),
-    Unchecked("Deletion and replacement policies", "Retain is kept on update; a reset deletes everything"),
+    Unchecked(
+        "Deletion and replacement policies",
+        "Retain is kept; a stack is deleted one resource after the other, and a reset deletes everything",
+    ),
 )

@@ -81,7 +81,8 @@ algorithms:
   `<model>--<template>`). Each pair is put to the judge a second time with the answers swapped. A judge that contradicts
   itself prefers neither, and how often it did stands beside the score as `disagreement_rate`.
 - The judge is asked by a step of its own for each model, once the model's answers and the rival's are there: no
-  endpoint waits for it. The step has `limits.evaluate_seconds`.
+  endpoint waits for it (but with `limits.keep_winner_hours`, where all wait for the decision). The step has
+  `limits.evaluate_seconds`, for grades and comparisons together. The judge's endpoint must be one that is there.
 - A judgement is kept by the hash of what was asked, below `judgements/`. The same is never put to the same judge twice,
   by no evaluation and no restarted step.
 - The outcome tells how many judgements were asked for, failed and were known, and what they cost; the judge's tokens

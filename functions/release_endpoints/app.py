@@ -30,11 +30,12 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, A
     """Release every endpoint that the evaluation created, stop its jobs, and answer which those were."""
     request = EvaluationReference.model_validate(event)
     config = EvaluationFiles(request.paths).config()
+    # Jobs first: an endpoint that cannot be released fails the invocation, and keeps no job from being stopped.
     stopped = stop_training_jobs(config, request.evaluation_id)
+    batches = stop_batch_jobs(config, request.evaluation_id)
     seconds = max(0.0, context.get_remaining_time_in_millis() / 1000 - RESERVED_SECONDS)
     users = EndpointUsers(runtime.evaluations_table())
     results = release_all(config, request.evaluation_id, Endpoints(runtime.owner()), users, seconds=seconds)
-    batches = stop_batch_jobs(config, request.evaluation_id)
     answer = ReleasedEndpoints(
         released=[item.endpoint_name for item in results if item.released],
         left={item.endpoint_name: item.reason for item in results if not item.released},

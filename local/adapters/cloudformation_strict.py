@@ -21,6 +21,8 @@ from local.resources.resource import Resource
 from local.supported import check_template, type_of
 
 _logger = logging.getLogger("local.cloudformation")
+UNDER_WAY = ("CREATE_PENDING", "CREATE_IN_PROGRESS", "UPDATE_IN_PROGRESS")
+DELETED = ("DELETE_IN_PROGRESS", "DELETE_FAILED", "DELETE_COMPLETE")
 _SUBSTITUTION = re.compile(r"\$\{([A-Za-z0-9]+)")
 
 _Stack = require(models, "Stack")
@@ -84,7 +86,7 @@ def stack_resources(self: Any) -> list[Resource]:
 
 def stack_outputs(self: Any) -> Any:
     """Return the outputs while all is there: moto would make what they name and is not."""
-    return _outputs(self) if self.status in ("CREATE_COMPLETE", "UPDATE_COMPLETE") else None
+    return None if self.status in UNDER_WAY or self.status in DELETED else _outputs(self)
 
 
 def create_stack(self: Any, name: str, template: str, *positional: Any, **named: Any) -> Any:
@@ -124,7 +126,7 @@ def delete_stack(self: Any, name_or_id: str) -> None:
         if name_or_id in (stack.name, stack.stack_id) and stack.status != "DELETE_IN_PROGRESS":
             stack.status = "DELETE_IN_PROGRESS"
             stack._add_stack_event("DELETE_IN_PROGRESS", resource_status_reason="User Initiated")
-            Resource.cloud.pool.submit(_delete, self, stack)
+            Resource.cloud.submit(_delete, self, stack)
 
 
 def _delete(backend: Any, stack: Any) -> None:

@@ -21,6 +21,8 @@ class CustomResource(Resource):
     type_name = "AWS::CloudFormation::CustomResource"
 
     def create(self) -> None:
+        [stack] = self.aws("cloudformation").describe_stacks(StackName=self.name.partition("/")[0])["Stacks"]
+        self._stack = str(stack["StackId"])
         self._take(self._ask("Create"))
 
     def update(self) -> None:
@@ -50,15 +52,14 @@ class CustomResource(Resource):
         Raises:
             LocalCloudError: it said that it failed, or nothing in `ServiceTimeout`.
         """
-        [stack] = self.aws("cloudformation").describe_stacks(StackName=self.name.partition("/")[0])["Stacks"]
         path, answer = stack_answers.expect()
         request = {
             "RequestType": kind,
             "ResponseURL": f"{self.cloud.settings.endpoint_url}{path}",
-            "StackId": stack["StackId"],
+            "StackId": self._stack,
             "RequestId": str(uuid.uuid4()),
             "LogicalResourceId": self.logical_resource_id,
-            "ResourceType": self.type,
+            "ResourceType": self.type_in_template,
             "ResourceProperties": self.properties,
             "ServiceToken": self.properties["ServiceToken"],
             **more,

@@ -27,6 +27,7 @@ class Resource:
         name_property: the property that names the resource; '' when it has none.
         name_limit: longest name that AWS makes up.
         attribute_names: what Fn::GetAtt may ask for.
+        type_in_template: as the template writes it, where several are carried out as one.
         previous: the properties before an update; empty while the resource is created.
         replaces: properties whose change would make AWS replace the resource, which is not carried out.
         physical_resource_id: what Ref gives; set by `create`.
@@ -43,7 +44,7 @@ class Resource:
     def __init__(self, name: str, logical_id: str, properties: dict[str, Any]) -> None:
         self.name = name
         self.logical_resource_id = logical_id
-        self.cf_resource_type = self.type = self.type_name
+        self.cf_resource_type = self.type = self.type_in_template = self.type_name
         self.properties = properties
         self.previous: dict[str, Any] = {}
         self.physical_resource_id = name
@@ -103,6 +104,7 @@ class Resource:
         cls, resource_name: str, cloudformation_json: dict[str, Any], _account_id: str, _region_name: str, **kwargs: Any
     ) -> Resource:
         resource = cls(resource_name, kwargs["LogicalId"], without_nothing(cloudformation_json["Properties"]))
+        resource.type_in_template = cloudformation_json.get("Type", cls.type_name)
         resource._carry_out(resource.create)
         return resource
 

@@ -65,5 +65,6 @@ def test_a_stack_that_is_deleted_in_the_middle_ends_its_evaluations_and_leaves_n
         assert (item["status"]["S"], item["reason"]["S"]) == ("failed", "the stack is being deleted")
         told = [event["detail-type"] for event in stack.events() if event["source"] == "assay"]
         assert told == ["EvaluationStarted", "EvaluationFailed"]
+        assert sum("the stack is being deleted" in mail["text"] for mail in stack.mails()) == 1
         assert s3.list_objects_v2(Bucket=bucket, Prefix="evaluations/cut-short/")["KeyCount"] > 0
         assert not stack.client("lambda").list_functions()["Functions"]

@@ -97,7 +97,7 @@ def test_a_function_makes_changes_and_deletes_it_and_is_there_until_then(running
     assert (made["RequestType"], made["LogicalResourceId"], made["ResourceType"]) == (
         "Create",
         "Mine",
-        "AWS::CloudFormation::CustomResource",
+        "Custom::Anything",
     )
     assert made["ResourceProperties"]["Size"] == "small"
     deploy(running, tmp_path, "custom", Size="large")

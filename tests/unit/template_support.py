@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -116,3 +117,30 @@ def pattern(rule: str) -> dict[str, Any]:
 
     resolved: dict[str, Any] = resolve(RULES[rule]["Pattern"])
     return resolved
+
+
+def references(value: Any) -> Iterator[str]:
+    """The names that a part of the template refers to, or waits for."""
+    if isinstance(value, list):
+        for item in value:
+            yield from references(item)
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            if key in ("Ref", "DependsOn"):
+                yield from listed(item)
+            elif key == "Fn::GetAtt":
+                yield item[0]
+            elif key == "Fn::Sub":
+                yield from re.findall(r"\$\{([A-Za-z0-9]+)", item[0] if isinstance(item, list) else item)
+            yield from references(item)
+
+
+def needed(name: str) -> set[str]:
+    """Whatever a resource refers to, by way of others too: CloudFormation makes it before, and deletes it after."""
+    found: set[str] = set()
+    waiting = [name]
+    while waiting:
+        others = set(references(RESOURCES[waiting.pop()])) & RESOURCES.keys() - found
+        found |= others
+        waiting += others
+    return found

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,11 +14,14 @@ import urllib3
 from aws_lambda_powertools.utilities.data_classes import CloudFormationCustomResourceEvent
 
 from assay.aws import runtime, stack_resource
+from assay.contracts.errors import ObjectNotFoundError
+from assay.contracts.reconciliation import DeadExecution, PackageStatus
 from assay.pipeline.ending import REASON, Ended, end_all
 from assay.pipeline.plan import endpoint_name
 from tests.unit.function_support import SETTINGS, context_of, load
-from tests.unit.test_reconcile import ARN, ID, NOW, World, config
+from tests.unit.test_reconcile import ARN, DEAD, ID, NOW, Registry, World, ago, config
 
+PACKAGE = "arn:aws:sagemaker:eu-west-1:123456789012:model-package/sums/1"
 REQUEST = {
     "RequestType": "Delete",
     "ResponseURL": "https://answers.test/signed",
@@ -73,6 +77,53 @@ def test_what_runs_is_stopped_and_concluded_and_what_it_created_is_deleted() -> 
 
 def test_without_anything_to_end_it_is_over_at_once() -> None:
     assert ended(World()) == (Ended((), ()), 0.0)
+
+
+def test_what_is_still_being_told_is_waited_for() -> None:
+    world = World(telling=[ID])
+    world.evaluation(status="failed", concluded_at=NOW)
+    assert ended(world, seconds=30) == (Ended((f"evaluation {ID}",), ()), 30.0)
+
+
+def test_a_pipeline_that_is_being_started_has_five_minutes_and_the_reason_is_the_stacks_end() -> None:
+    world = Passing()
+    world.evaluation(status="requested", execution_arn=None, requested_at=ago(seconds=299))
+    assert ended(world, seconds=0)[0].left == (f"evaluation {ID}",)
+    assert world.concluded == []
+    world.evaluation(status="requested", execution_arn=None, requested_at=ago(seconds=300))
+    assert ended(world) == (Ended((), ()), 0.0)
+    assert world.reasons == {ID: REASON}
+
+
+def test_a_conclusion_that_dies_again_and_again_is_revived_three_times_and_then_given_up() -> None:
+    world = World(died=[DeadExecution(DEAD, ID)])
+    world.evaluation(concluded_by=DEAD)
+    world.pipeline("Failed")
+    assert ended(world) == (Ended((), ()), 30.0)
+    assert world.redriven == [DEAD] * 3
+
+
+def test_a_config_that_cannot_be_read_is_told_and_keeps_nothing_else_from_ending() -> None:
+    world = World()
+    world.evaluation(status="completed", concluded_at=NOW, winner="good")
+    world.left("ours")
+    world.left("orphan", evaluation_id="")
+
+    def gone(_state: Any) -> Any:
+        raise ObjectNotFoundError("config.yaml is gone")
+
+    reconciler = replace(world.reconciler(), config_of=gone)
+    found = end_all(reconciler, seconds=0, clock=Clock(), sleep=Clock().sleep)
+    assert found.left == tuple(
+        f"arn:{kind}/ours: config.yaml is gone" for kind in ("endpoint", "endpoint-config", "model")
+    )
+    assert {item.name for item in world.things} == {"ours"}
+
+
+def test_what_cannot_be_told_of_packages_keeps_nobody_from_the_end() -> None:
+    world = World(registry=Registry(packages={PACKAGE: PackageStatus("Approved", NOW)}, refuses={PACKAGE}))
+    world.evaluation(status="completed", concluded_at=NOW, model_package_arn=PACKAGE)
+    assert ended(world) == (Ended((), ()), 0.0)
 
 
 def test_what_has_not_ended_in_time_is_told() -> None:
@@ -135,12 +186,14 @@ def changed(
     for name, value in {**SETTINGS, "OWNER": "assay"}.items():
         monkeypatch.setenv(name, value)
     runtime.setting.cache_clear()
-    app = load("reconcile_evaluations")
+    app, clock = load("reconcile_evaluations"), Clock()
     monkeypatch.setattr(app, "reconciler", world.reconciler)
-    monkeypatch.setattr(app, "ANSWER_SECONDS", 1e9)
+    monkeypatch.setattr(app, "end_all", partial(end_all, clock=clock, sleep=clock.sleep))
     monkeypatch.setattr(boto3, "client", lambda _: Stacks(status))
     context = context_of("reconcile_evaluations")
-    return app.lambda_handler({**REQUEST, **changes}, context)
+    monkeypatch.setattr(type(context), "get_remaining_time_in_millis", lambda _: 150_000, raising=False)
+    app.lambda_handler({**REQUEST, **changes}, context)
+    return clock.now
 
 
 def test_cloudformation_is_told_that_nothing_is_left(
@@ -164,7 +217,8 @@ def test_a_stack_is_not_deleted_while_something_is_left(
     world = World()
     world.evaluation()
     world.pipeline("Stopping")
-    changed(monkeypatch, world)
+    # Of 150 s of the function's time, 90 are left to answer in.
+    assert changed(monkeypatch, world) == 60
     assert answers[0]["Status"] == "FAILED"
     assert answers[0]["Reason"] == f"still there, so delete the stack again: evaluation {ID}"
 

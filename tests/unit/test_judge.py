@@ -17,6 +17,7 @@ from assay.contracts.config import AlgorithmSection, LimitsSection, SuiteConfig
 from assay.contracts.judge_section import JudgeSection
 from assay.contracts.results import DatasetScore, Failure, JudgeUse, Response
 from assay.inference.budget import Tariff
+from assay.inference.errors import ThrottledError, UnavailableError
 from assay.inference.given import keep_given
 from assay.inference.judge import InvalidJudgementFailure, Judge, JudgementStore
 from assay.inference.kept import KeptResponses
@@ -211,6 +212,20 @@ def test_a_judge_that_never_gives_a_judgement_fails_its_record_and_the_next_run_
     assert (found["1", "judge_score"], use.asked, use.failed) == (0.25, 6, 0)
 
 
+def test_a_throttle_after_a_reply_that_was_no_judgement_is_no_throttle_since_that_reply_was_paid_for() -> None:
+    class Throttling(Scripted):
+        def ask(self, prompt: str, *, deadline_seconds: float) -> Answer:
+            if self.asked.total() == self.nonsense:
+                raise ThrottledError("later", retry_after_seconds=3.0)
+            return super().ask(prompt, deadline_seconds=deadline_seconds)
+
+    with pytest.raises(UnavailableError, match="throttled after 1 replies") as caught:
+        Judge(Throttling(nonsense=1), grade_of).ask("x", deadline_seconds=5)
+    assert caught.value.retry_after_seconds == 3.0
+    with pytest.raises(ThrottledError):
+        Judge(Throttling(nonsense=0), grade_of).ask("x", deadline_seconds=5)
+
+
 @pytest.mark.parametrize(
     "reply",
     ["", "5", "[5]", '{"score": 6}', '{"score": 0}', '{"score": "5"}', '{"score": true}', '{"score": 4.5}', "{" * 9999],
@@ -262,6 +277,20 @@ def test_nothing_in_an_answer_can_end_the_material() -> None:
                 "algorithms": ["Judge"],
             },
             "'judge' is what the config's judge is called",
+        ),
+        (
+            {
+                "models": [
+                    {
+                        "name": "new",
+                        "model_id": "m",
+                        "endpoint_name": "Judge",
+                        "deployment_config": {"instance_type": "ml.m5.large"},
+                    }
+                ],
+                "algorithms": ["Judge"],
+            },
+            "models.0 deploys this endpoint, which need not be there while the judge is asked",
         ),
     ],
 )

@@ -108,6 +108,9 @@ class Registry:
         self.told.append(item)
         return True
 
+    def going_on(self) -> Iterable[str]:
+        return ()
+
     def dead(self) -> Iterable[DeadExecution]:
         return list(self.died)
 
@@ -126,6 +129,7 @@ class World:
     stopped: list[str] = field(default_factory=list)
     concluded: list[tuple[str, str, str]] = field(default_factory=list)
     died: list[DeadExecution] = field(default_factory=list)
+    telling: list[str] = field(default_factory=list)
     redriven: list[str] = field(default_factory=list)
     things: list[Owned] = field(default_factory=list)
     created: datetime = NOW
@@ -169,6 +173,9 @@ class World:
             return False
         self.concluded.append((evaluation_id, execution_arn, status))
         return True
+
+    def going_on(self) -> Iterable[str]:
+        return list(self.telling)
 
     def dead(self) -> Iterable[DeadExecution]:
         return list(self.died)

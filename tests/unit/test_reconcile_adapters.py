@@ -121,6 +121,12 @@ def test_only_conclusions_that_died_and_can_go_on_are_found() -> None:
     assert found == [DeadExecution(arn, ID) for arn in ("died", "late", "aborted")]
 
 
+def test_what_conclusions_that_go_on_are_about_is_found() -> None:
+    inputs = {"on": described(None), "by-hand": {"input": "[]"}}
+    client = Pages({"RUNNING": [{"executions": [listed(arn) for arn in inputs]}]}, describe_execution=inputs)
+    assert list(Conclusions(MACHINE, client, now=lambda: NOW).going_on()) == [ID]
+
+
 @pytest.mark.parametrize("given", ["{}", "[]", '{"detail": "x"}', '{"detail": {"pipelineExecutionDisplayName": null}}'])
 def test_an_execution_that_somebody_started_with_something_else_than_an_event_is_passed_over(given: str) -> None:
     inputs = {"by-hand": {"input": given}, "died": described(None)}

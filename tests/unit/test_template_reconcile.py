@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.unit.template_support import FUNCTIONS, calls, listed
+from tests.unit.template_support import FUNCTIONS, RESOURCES, calls, listed, needed
 
 RECONCILER: dict[str, Any] = FUNCTIONS["ReconcileEvaluationsFunction"]
 STATEMENTS: list[dict[str, Any]] = [item for policy in RECONCILER["Policies"] for item in policy["Statement"]]
@@ -41,3 +41,23 @@ def test_it_may_start_and_redrive_both_state_machines_and_no_other() -> None:
         assert ends == [f"${{{name}.Name}}:*" for name in MACHINES]
     variables = RECONCILER["Environment"]["Variables"]
     assert variables["ANNOUNCE_MACHINE_ARN"] == {"Ref": MACHINES[1]}
+
+
+def test_whatever_an_evaluation_needs_to_end_and_to_be_told_of_is_deleted_after_the_end_and_its_start_before() -> None:
+    assert needed("EndOfEvaluations") >= {
+        *("PipelineRole", "PipelineRoleLendsItself", "BatchRole"),
+        *("NotificationTopic", "NotificationSubscription", "ApproverSubscription", "AssayEventBus"),
+        *(*MACHINES, "ReconcileEvaluationsFunction", "ReleaseEndpointsFunction"),
+        *("EvaluationsTable", "Bucket"),
+    }
+    assert "StartEvaluationFunction" not in needed("EndOfEvaluations")
+    assert "EndOfEvaluations" in needed("StartEvaluationFunction")
+
+
+def test_the_end_may_take_as_long_as_the_function_and_cloudformation_waits_a_little_longer() -> None:
+    waits = RESOURCES["EndOfEvaluations"]["Properties"]["ServiceTimeout"]
+    assert RECONCILER["Timeout"] == 900 < waits <= 3600
+
+
+def test_it_may_ask_how_its_own_stack_stands_and_no_other() -> None:
+    assert resources("cloudformation:DescribeStacks") == [{"Ref": "AWS::StackId"}]

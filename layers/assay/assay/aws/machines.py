@@ -56,6 +56,18 @@ class Machine:
             raise
         return True
 
+    def going_on(self) -> Iterator[str]:
+        """What executions are about that go on.
+
+        Raises:
+            TransientError: Step Functions did not answer.
+        """
+        with transient_faults():
+            for found in self._listed("RUNNING"):
+                subject = self._subject_of(json.loads(self._described(found)["input"]))
+                if subject is not None:
+                    yield subject
+
     def dead(self) -> Iterator[DeadExecution]:
         """Executions that ended otherwise than the machine means to, and can still go on.
 
@@ -64,15 +76,20 @@ class Machine:
         """
         with transient_faults():
             for status in DIED:
-                pages = self._client.get_paginator("list_executions").paginate(
-                    stateMachineArn=self._arn, statusFilter=status
-                )
-                for page in pages:
-                    for item in filter(self._can_go_on, page["executions"]):
-                        found = self._client.describe_execution(executionArn=item["executionArn"])
-                        subject = self._subject_of(json.loads(found["input"]))
-                        if subject is not None and found.get("error") not in self.ended_on_purpose:
-                            yield DeadExecution(item["executionArn"], subject)
+                for item in filter(self._can_go_on, self._listed(status)):
+                    found = self._described(item)
+                    subject = self._subject_of(json.loads(found["input"]))
+                    if subject is not None and found.get("error") not in self.ended_on_purpose:
+                        yield DeadExecution(item["executionArn"], subject)
+
+    def _listed(self, status: str) -> Iterator[dict[str, Any]]:
+        pages = self._client.get_paginator("list_executions").paginate(stateMachineArn=self._arn, statusFilter=status)
+        for page in pages:
+            yield from page["executions"]
+
+    def _described(self, item: dict[str, Any]) -> dict[str, Any]:
+        found: dict[str, Any] = self._client.describe_execution(executionArn=item["executionArn"])
+        return found
 
     def _subject_of(self, event: Any) -> str | None:
         """None for an execution that somebody started by hand with something else than an event."""

@@ -313,9 +313,16 @@ def _judge(
                 yield ("algorithms", index, "parameters", "rival"), message
     if raw.get("judge") is not None and not judged:
         yield ("judge",), "no algorithm of this config asks a judge: name `Judge` or `JudgePreference`"
+    judge = raw.get("judge")
+    if not judged or not isinstance(judge, dict):
+        return
+    asked = str(judge.get("endpoint_name") or "").lower()
     for index, model in models:
-        if judged and raw.get("judge") is not None and model.get("name") == JUDGE:
+        if model.get("name") == JUDGE:
             yield ("models", index, "name"), f"{JUDGE!r} is what the config's judge is called, in prices and costs"
+        if asked and model.get("deployment_config") and str(model.get("endpoint_name") or "").lower() == asked:
+            message = f"models.{index} deploys this endpoint, which need not be there while the judge is asked; "
+            yield ("judge", "endpoint_name"), f"{message}name one that is there"
 
 
 def _unknown_scores(selection: Any, algorithms: list[Any]) -> Iterator[Broken]:

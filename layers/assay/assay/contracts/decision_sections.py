@@ -280,7 +280,7 @@ class LimitsSection(Section):
     )
     evaluate_seconds: Annotated[int, Field(ge=60, le=431_700)] = Field(
         86_400,
-        description="How long one model may be asked; scoring comes after it.",
+        description="How long one model may be asked; scoring comes after it. A judge has as long again.",
         json_schema_extra={"unit": "seconds"},
     )
     endpoints: Annotated[int, Field(ge=1, le=50)] | None = Field(

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from assay.contracts.results import Response
-from assay.inference.errors import ModelAnswerError, UnavailableError
+from assay.inference.errors import ModelAnswerError, ThrottledError, UnavailableError
 from assay.inference.model import Answer, Model
 from assay.inference.store import Objects, PartStore, part_bodies, written_responses
 
@@ -56,7 +56,16 @@ class Judge:
             left = ends - time.monotonic()
             if left <= 0:
                 raise UnavailableError(f"no judgement came within {deadline_seconds:g} s")
-            replies.append(self._model.ask(asked, deadline_seconds=left))
+            try:
+                replies.append(self._model.ask(asked, deadline_seconds=left))
+            except ThrottledError as error:
+                if not replies:
+                    raise
+                # A throttle counts as free of charge, and these replies were not.
+                raise UnavailableError(
+                    f"throttled after {len(replies)} replies that were no judgement",
+                    retry_after_seconds=error.retry_after_seconds,
+                ) from error
             try:
                 self._read(replies[-1].text)
             except ValueError as error:

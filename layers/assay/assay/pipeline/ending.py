@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -11,6 +12,8 @@ from assay.pipeline.reconcile import Grace, Reconciler
 
 REASON = "the stack is being deleted"
 POLL_SECONDS = 10.0
+REVIVALS = 3
+"""How often a conclusion that dies is revived; Step Functions allows 20 in all."""
 
 
 @dataclass(frozen=True)
@@ -40,10 +43,12 @@ def end_all(
     Args:
         seconds: how long it may take. SageMaker deletes no endpoint that it is creating.
     """
-    deadline = clock() + seconds
+    deadline, revived = clock() + seconds, Counter[str]()
     while True:
-        done = reconciler.reconcile(Grace.of(0, REASON))
-        left = done.faults
+        spared = frozenset(identifier for identifier, times in revived.items() if times >= REVIVALS)
+        done = reconciler.reconcile(Grace.at_the_end(REASON, spared))
+        revived.update(done.redriven)
+        left = done.faults + [f"evaluation {identifier}" for identifier in done.redriven if identifier not in spared]
         if not left:
             try:
                 left = reconciler.left(done.kept)

@@ -16,7 +16,7 @@ from functools import partial
 from typing import Protocol, TypeVar
 
 from assay.contracts.config import SuiteConfig
-from assay.contracts.errors import TransientError
+from assay.contracts.errors import ObjectNotFoundError, RejectedError, TransientError
 from assay.contracts.reconciliation import (
     DeadExecution,
     EvaluationState,
@@ -45,6 +45,7 @@ class Grace:
         unknown: from the creation of what belongs to no evaluation that is known.
         ending: why everything ends now: running evaluations are stopped with this reason, and no winner's endpoint is
             kept for a time that nobody would see the end of. Empty as a rule.
+        spared: evaluations whose dead conclusions are not revived any more.
     """
 
     start: float = 7200.0
@@ -52,11 +53,17 @@ class Grace:
     orphan: float = 900.0
     unknown: float = 86_400.0
     ending: str = ""
+    spared: frozenset[str] = frozenset()
 
     @classmethod
-    def of(cls, seconds: float, ending: str = "") -> Grace:
+    def of(cls, seconds: float) -> Grace:
         """The same for everything."""
-        return cls(seconds, seconds, seconds, seconds, ending)
+        return cls(seconds, seconds, seconds, seconds)
+
+    @classmethod
+    def at_the_end(cls, reason: str, spared: frozenset[str] = frozenset()) -> Grace:
+        """None, but for a function that may still be starting a pipeline, though it is deleted: that has 5 minutes."""
+        return cls(300.0, 0.0, 0.0, 0.0, reason, spared)
 
 
 class EvaluationLog(Protocol):
@@ -81,6 +88,7 @@ class Conclusions(Protocol):
     """The executions of the state machine that concludes."""
 
     def start(self, evaluation_id: str, execution_arn: str, status: str, /) -> bool: ...
+    def going_on(self) -> Iterable[str]: ...
     def dead(self) -> Iterable[DeadExecution]: ...
     def redrive(self, arn: str, /) -> None: ...
 
@@ -96,6 +104,7 @@ class Announcements(Protocol):
     """The executions of the state machine that tells how a package stands."""
 
     def tell(self, evaluation_id: str, package_arn: str, found: PackageStatus, /) -> bool: ...
+    def going_on(self) -> Iterable[str]: ...
     def dead(self) -> Iterable[DeadExecution]: ...
     def redrive(self, arn: str, /) -> None: ...
 
@@ -150,21 +159,38 @@ class Reconciler:
         for state in _told(self.log.unfinished, done):
             self._carefully(done, state.evaluation_id, partial(self._settle, state, grace, done))
         for dead in _told(self.conclusions.dead, done):
-            self._carefully(done, dead.arn, partial(self._revive, dead, done))
+            if dead.subject not in grace.spared:
+                self._carefully(done, dead.arn, partial(self._revive, dead, done))
         self._release(grace, done, None)
+        faults = list(done.faults)
         self._announce(grace, done)
+        if grace.ending:
+            done.faults = faults  # what is not told of packages costs nothing, and keeps nobody from the end
         return done
 
     def left(self, kept: Iterable[str]) -> list[str]:
-        """Evaluations that have not ended, and ARNs of what is there and not among those that are kept.
+        """Evaluations that have not ended or are still being told of, and ARNs of what is there and is not kept.
+
+        An evaluation whose pipeline has ended, and whose conclusion died for good, is not among them.
 
         Raises:
             TransientError: not everything could be looked at.
         """
-        stay = set(kept)
-        evaluations = [f"evaluation {state.evaluation_id}" for state in self.log.unfinished()]
+        stay, telling = set(kept), set(self.conclusions.going_on())
+        waiting = {state.evaluation_id for state in self.log.unfinished() if not self._is_dead(state)}
         there = [item for item in self.resources.owned() if item.arn not in stay]
-        return evaluations + [item.arn for item in there if self.resources.created_at(item) is not None]
+        return [
+            *(f"evaluation {identifier}" for identifier in sorted(waiting | telling)),
+            *(item.arn for item in there if self.resources.created_at(item) is not None),
+            *(f"announcement of {arn}" for arn in self.announcements.going_on()),
+        ]
+
+    def _is_dead(self, state: EvaluationState) -> bool:
+        """Whether nothing of an unfinished evaluation goes on but, maybe, its conclusion."""
+        if state.execution_arn is None:
+            return False
+        pipeline = self.executions.state(state.execution_arn)
+        return state.concluded_by is not None and (pipeline is None or pipeline.ended)
 
     def release(self, evaluation_id: str) -> Reconciled:
         """Delete at once what a concluded evaluation leaves, but what it keeps."""
@@ -175,7 +201,7 @@ class Reconciler:
     def _carefully(self, done: Reconciled, subject: str, work: Callable[[], None]) -> None:
         try:
             work()
-        except TransientError as error:
+        except (TransientError, ObjectNotFoundError, RejectedError) as error:
             done.faults.append(f"{subject}: {error}")
 
     def _settle(self, state: EvaluationState, grace: Grace, done: Reconciled) -> None:
@@ -186,7 +212,7 @@ class Reconciler:
                 self.log.started(state.evaluation_id, arn)
                 done.found.append(state.evaluation_id)
             elif self._older(state.requested_at, grace.start):
-                self._conclude(state, "none", NEVER_STARTED, done)
+                self._conclude(state, "none", grace.ending or NEVER_STARTED, done)
             return
         if state.concluded_by is not None:
             return  # being concluded; when that died it is redriven
