@@ -30,7 +30,7 @@ ALGORITHMS = ("FactualKnowledge", "QAAccuracy")
 SIDES = ("ours", "fmeval")
 
 OURS = """
-import json, sys, time
+import gc, json, sys, time
 algorithm, path, folder = sys.argv[1:]
 import pandas  # pyarrow would load it with its first array, in the time of the work
 from assay.contracts.catalog import Record
@@ -50,6 +50,7 @@ class Folder:
         (Path(folder) / key).write_bytes(body)
 
 scoring = Scoring([AlgorithmSection(algorithm=algorithm)])
+gc.freeze()  # as the evaluate step does
 began, cpu = time.perf_counter(), time.process_time()
 
 def pairs():

@@ -8,14 +8,19 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import assay
 from assay.contracts.algorithms import ALGORITHMS
 from assay.contracts.catalog import Record
 from assay.contracts.config import AlgorithmSection
 from assay.scoring.assets import Folders
+from assay.scoring.fmeval.deferred import imports_deferred
+from assay.scoring.fmeval.normalizing import NAME, normalize_quickly
 from assay.scoring.scorer import Sample, Scored, make_scorer
 
 # expected answer, response
@@ -169,3 +174,18 @@ print(json.dumps({"scores": found, "heavy": sorted(heavy), "calls": calls, "pand
     assert found["calls"] == []
     assert found["pandas"] == 1
     assert [path for path in tmp_path.rglob("*") if path.is_file() and path.parts[-2] != "matplotlib"] == []
+
+
+@given(st.text() | st.text(st.sampled_from("aAn the.,!?\"'()\t\n\u00a0éßİ中_-")))
+def test_text_is_normalized_as_fmeval_does(text: str) -> None:
+    with imports_deferred():
+        from fmeval.eval_algorithms import util
+    module = ModuleType("theirs")
+    setattr(module, NAME, None)
+    normalize_quickly(module)
+    assert getattr(module, NAME)(text) == util.normalize_text_quac_protocol(text)
+
+
+def test_a_module_that_has_no_normalization_is_not_passed_over() -> None:
+    with imports_deferred(), pytest.raises(AttributeError, match="written for fmeval"):
+        normalize_quickly(ModuleType("other"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import math
 import time
@@ -183,6 +184,9 @@ def _scored(
     from assay.scoring.score_files import write_score_tables
     from assay.scoring.scoring import Scoring, labels_of, needs_catalog, needs_second_answers
 
+    # All that was imported lives as long as the job; the collector would look through it again and again, for a fifth
+    # of the time that scoring takes.
+    gc.freeze()
     tally = OutcomeTally()
     assets = scoring_assets()
     algorithms = config.unjudged_algorithms

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from inspect import getclosurevars
 from typing import Any
 
 from assay.scoring.fmeval.deferred import SCIPY, imports_deferred
+from assay.scoring.fmeval.normalizing import normalize_quickly
 from assay.scoring.scorer import ByFunction, OneByOne, Sample, Scored, Scorer, ScorerRequest, Unscored
 
 
 def factual_knowledge(request: ScorerRequest) -> Scorer:
     """The transform of FactualKnowledge."""
     with imports_deferred():
-        from fmeval.eval_algorithms.factual_knowledge import FactualKnowledgeScores
+        from fmeval.eval_algorithms import factual_knowledge as theirs
 
-    transform = FactualKnowledgeScores(
+    normalize_quickly(theirs)
+    transform = theirs.FactualKnowledgeScores(
         target_output_delimiter=request.delimiter, logical_operator=request.settings["logical_operator"]
     )
     return ByFunction(_of_transform(transform))
@@ -23,9 +26,10 @@ def factual_knowledge(request: ScorerRequest) -> Scorer:
 def qa_accuracy(request: ScorerRequest) -> Scorer:
     """The transforms of QAAccuracy; BERTScore's only where the config asks for it."""
     with imports_deferred(first=SCIPY):
-        from fmeval.eval_algorithms.qa_accuracy import QAAccuracyScores
+        from fmeval.eval_algorithms import qa_accuracy as theirs
 
-    words = QAAccuracyScores(target_output_delimiter=request.delimiter)
+    normalize_quickly(theirs)
+    words = theirs.QAAccuracyScores(target_output_delimiter=request.delimiter)
     if "bertscore" not in request.algorithm.scores:
         return ByFunction(_of_transform(words))
     return _QaWithBertScore(request, words)
@@ -38,9 +42,11 @@ def summarization_accuracy(request: ScorerRequest) -> Scorer:
 
 def _of_transform(transform: Any) -> Any:
     target_key, output_key, names = transform.target_output_key, transform.model_output_key, transform.output_keys
+    # What fmeval wraps its calls in looks for the keys that are given right here, and writes an error for each anyway.
+    call = getclosurevars(type(transform).__call__).nonlocals["call_method"]
 
     def score(target_output: str, model_output: str) -> dict[str, float]:
-        result = transform({target_key: target_output, output_key: model_output})
+        result = call(transform, {target_key: target_output, output_key: model_output})
         return {name: result[name] for name in names}
 
     return score
