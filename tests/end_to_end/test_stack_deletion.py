@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Callable
-from typing import Any
 
 from tests.end_to_end import chaos
+from tests.local.conftest import eventually
+
+SECONDS = 180.0
 
 CONFIG = """\
 pipeline: {name: cut-short}
@@ -19,14 +19,6 @@ algorithms: [FactualKnowledge]
 limits: {concurrency: 1, request_seconds: 300}
 """
 SLOW = json.dumps({"id": "1", "model_input": "wait 600 s: why?", "target_output": "so"})
-
-
-def eventually(found: Callable[[], Any], seconds: float = 180.0) -> Any:
-    deadline = time.monotonic() + seconds
-    while not (value := found()):
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.5)
-    return value
 
 
 def test_a_stack_that_is_deleted_in_the_middle_ends_its_evaluations_and_leaves_nothing_that_costs() -> None:
@@ -43,7 +35,7 @@ def test_a_stack_that_is_deleted_in_the_middle_ends_its_evaluations_and_leaves_n
             endpoints = sagemaker.list_endpoints(StatusEquals="InService", MaxResults=100)["Endpoints"]
             return len(endpoints) == 3 + 2
 
-        eventually(running)
+        eventually(running, SECONDS)
         [execution] = sagemaker.list_pipeline_executions(PipelineName="assay-cut-short")["PipelineExecutionSummaries"]
         assert execution["PipelineExecutionStatus"] == "Executing"
         [described] = cloudformation.describe_stacks(StackName="assay")["Stacks"]
@@ -53,7 +45,7 @@ def test_a_stack_that_is_deleted_in_the_middle_ends_its_evaluations_and_leaves_n
             [found] = cloudformation.describe_stacks(StackName=described["StackId"])["Stacks"]
             return str(found["StackStatus"])
 
-        ended = eventually(lambda: (found := status()) != "DELETE_IN_PROGRESS" and found)
+        ended = eventually(lambda: (found := status()) != "DELETE_IN_PROGRESS" and found, SECONDS)
         events = cloudformation.describe_stack_events(StackName=described["StackId"])["StackEvents"]
         assert ended == "DELETE_COMPLETE", [event.get("ResourceStatusReason") for event in events]
         assert cloud.resources() == foreign

@@ -16,6 +16,7 @@ from moto import mock_aws
 
 import assay
 from assay.contracts.config import load_config
+from assay.pipeline.plan import dependencies
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # the SDK's own: it announces its successor at every turn
 
@@ -126,8 +127,6 @@ def test_a_judge_is_asked_once_the_answers_and_the_rivals_are_there_and_keeps_no
         "judge-m": ["evaluate-m", "evaluate-other"],
         "judge-other": ["evaluate-other"],
     }
-    from assay.pipeline.plan import dependencies
-
     planned = dependencies(load_config(JUDGED, "x"))
     assert {name: sorted(after) for name, after in planned.items()} == found
 

@@ -35,7 +35,7 @@ REQUEST = {
 
 
 class Passing(World):
-    """A world in which a stopped pipeline has ended by the next look, and a conclusion by the one after that."""
+    """A world in which a stopped pipeline has ended by the next look, and a conclusion that is begun is done."""
 
     def stop(self, arn: str) -> None:
         super().stop(arn)

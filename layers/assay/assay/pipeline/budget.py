@@ -43,10 +43,9 @@ def allotments(config: SuiteConfig, prediction: Estimate) -> dict[str, float]:
     Everything that the prediction names may cost as much more than predicted as the budget is larger than the
     prediction. A model's part is that of its tokens, and of its endpoint's hours while it is asked.
     """
-    budget = config.limits.budget_usd
-    if budget is None or prediction.known_usd <= 0:
+    scale = _scale(config, prediction)
+    if scale is None:
         return {}
-    scale = budget / prediction.known_usd
     tokens = {cost.model: cost.usd or 0.0 for cost in prediction.token_costs}
     seconds = {step.name: step.seconds for step in prediction.steps}
     found = {}
@@ -60,15 +59,20 @@ def allotments(config: SuiteConfig, prediction: Estimate) -> dict[str, float]:
 
 def judge_allotments(config: SuiteConfig, prediction: Estimate) -> dict[str, float]:
     """What asking a judge about each model's answers may cost, in USD by the model's name, as in `allotments`."""
-    budget = config.limits.budget_usd
+    scale = _scale(config, prediction)
     cost = next((cost for cost in prediction.token_costs if cost.model == JUDGE), None)
-    if budget is None or prediction.known_usd <= 0 or cost is None or cost.price is None:
+    if scale is None or cost is None or cost.price is None:
         return {}
-    scale = budget / prediction.known_usd
     return {
         item.model: scale * cost.price.usd(item.input_tokens, item.output_tokens_at_most)
         for item in prediction.judgings
     }
+
+
+def _scale(config: SuiteConfig, prediction: Estimate) -> float | None:
+    """How much more than predicted everything may cost; None without a budget, or where nothing costs anything."""
+    budget = config.limits.budget_usd
+    return None if budget is None or prediction.known_usd <= 0 else budget / prediction.known_usd
 
 
 def tariff_of(config: SuiteConfig, model: ModelSection, prices: Prices, *, by_batch: bool = False) -> Tariff | None:
